@@ -1,0 +1,79 @@
+# make demo    the main job on DICOM studies, after one-time set-up
+# make test    all tests
+# make check   ruff, mypy, and the runtime's tests on the oldest and newest Python found here
+# make bench   latency of INT8 against FP32 and of single stages, as records
+# make verify  the locked test of 300 patients on every CPU backend, as records
+# make lean    the device's wheel in an empty environment: no extras, and `cspine run` works
+# make train   both reference checkpoints anew, from simulated studies
+# make lock    the locked versions anew
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Pip's own words are of use only when something fails.
+QUIET ?= --quiet
+
+TORCH := torch==2.13.0
+TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
+RECORD = $(shell date +%Y-%m-%d)-$(shell uname -m)-$(shell nproc)cpu
+
+.PHONY: demo test check bench verify lean train lock clean
+
+demo: $(READY)
+	$(BIN)/cspine demo
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	tests/other_pythons.sh
+
+bench: build/demo/xray.cspine
+	$(BIN)/cspine bench build/demo/xray.cspine --study build/demo/studies/studies/phantom-11-00000 \
+	  --study build/demo/studies/studies/phantom-11-00001 --blocks 60 \
+	  --record benchmarks/records/$(RECORD)-onnxruntime.json
+	$(BIN)/cspine bench build/demo/xray.cspine --study build/demo/studies/studies/phantom-11-00000 \
+	  --study build/demo/studies/studies/phantom-11-00001 --blocks 60 --backend openvino \
+	  --record benchmarks/records/$(RECORD)-openvino.json
+	$(BIN)/python -m pytest tests/bench --benchmark-only \
+	  --benchmark-json=benchmarks/records/$(RECORD)-stages.json
+
+verify: build/demo/xray.cspine
+	test -d build/locked || $(BIN)/cspine phantom xray --patients 300 --seed 1001 -o build/locked
+	$(BIN)/cspine verify build/demo/xray.cspine --set build/locked --backend onnxruntime
+	$(BIN)/cspine verify build/demo/xray.cspine --set build/locked --backend openvino
+	cp build/demo/xray.cspine.evidence/*.json benchmarks/records/
+
+lean: build/demo/xray.cspine
+	tests/lean.sh build/demo
+
+train: $(READY)
+	$(BIN)/cspine phantom train xray-compression -o assets/xray-compression
+
+build/demo/xray.cspine: $(READY)
+	$(BIN)/cspine demo
+
+# PyTorch's CPU build where its index can be reached; the default wheel brings gigabytes of CUDA.
+$(READY): pyproject.toml requirements/locked.txt
+	tests/venv.sh $(PYTHON) $(VENV)
+	$(PIP) install $(QUIET) --retries 1 --timeout 20 --index-url $(TORCH_CPU_INDEX) $(TORCH) \
+	  || $(PIP) install $(QUIET) $(TORCH)
+	$(PIP) install $(QUIET) --requirement requirements/locked.txt
+	$(PIP) install $(QUIET) --no-deps --editable .
+	touch $(READY)
+
+# PyTorch is left out: which build of it is wanted differs from machine to machine.
+lock: $(READY)
+	$(PIP) install $(QUIET) uv
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.10 --no-annotate \
+	  --extra openvino --extra tensorrt-rtx --extra calibration --extra export --extra bench \
+	  --extra dev --no-header --upgrade --no-emit-package torch --no-emit-package triton \
+	  | grep -v -E '^(nvidia|cuda)-' > requirements/locked.txt
+
+clean:
+	rm -rf build dist

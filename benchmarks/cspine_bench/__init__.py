@@ -1,0 +1,1 @@
+"""Case sets, metrics, verdicts and latency: NumPy only, so that it runs on a device too."""

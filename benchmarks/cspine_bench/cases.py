@@ -1,0 +1,169 @@
+"""Case sets: a folder of DICOM studies and ``cases.csv``, which says what is true of them.
+
+Columns that every set has: ``study`` (a DICOM file or folder, relative to the set), ``patient``,
+``split`` (``calibration``, ``tuning`` or ``test``), and one column of 0, 1 or nothing per level.
+``mask``, if there, names a PNG label map on the pixel grid of the image.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from cspine.dicom.select import Study, dicom_files, read_studies
+from cspine.errors import ModelError, did_you_mean
+
+FILE = "cases.csv"
+SPLITS = ("calibration", "tuning", "test")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row: a study and what is true of it.
+
+    Attributes
+    ----------
+    row
+        Line of ``cases.csv``, the header being line 1; results name a case by it and by nothing
+        else.
+    labels
+        Truth by level, of the levels that have one.
+    """
+
+    row: int
+    study: Path
+    patient: str
+    labels: Mapping[str, bool]
+    mask: Path | None
+
+    def read(self) -> Study:
+        """Read the study.
+
+        Raises
+        ------
+        ModelError
+            If it cannot be read or is not one study.
+        """
+        studies, unreadable = read_studies(dicom_files(self.study))
+        for error in unreadable:
+            raise ModelError(f"{FILE}, line {self.row}: {error}")
+        if len(studies) != 1:
+            raise ModelError(f"{FILE}, line {self.row}: {len(studies)} studies, expected one")
+        return studies[0]
+
+    def read_mask(self) -> npt.NDArray[np.uint8] | None:
+        """Read the label map, shape (rows, columns) of the image; ``None`` if there is none."""
+        if self.mask is None:
+            return None
+        mask = cv2.imread(str(self.mask), cv2.IMREAD_UNCHANGED)
+        if mask is None or mask.ndim != 2 or mask.dtype != np.uint8:
+            raise ModelError(f"{FILE}, line {self.row}: the mask is no 8-bit grey PNG")
+        return np.asarray(mask)
+
+
+@dataclass(frozen=True)
+class CaseSet:
+    """The cases of one split, and a digest of everything in them."""
+
+    cases: tuple[Case, ...]
+    digest: str
+
+
+def read_cases(folder: Path, *, split: str, levels: Sequence[str]) -> CaseSet:
+    """Read one split of a case set and check it.
+
+    Parameters
+    ----------
+    folder
+        Holds ``cases.csv``.
+    split
+        One of :data:`SPLITS`.
+    levels
+        The level columns that the pipeline answers.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or malformed, a patient is in two splits, a study is missing, or
+        the split is empty.
+    """
+    rows = _rows(folder / FILE, levels)
+    _check_splits(rows)
+    chosen = [(line, row) for line, row in rows if row["split"] == split]
+    if not chosen:
+        raise ModelError(f"{folder / FILE}: no case of split {split!r}")
+    cases = tuple(_case(folder, line, row, levels) for line, row in chosen)
+    return CaseSet(cases, _digest(folder / FILE, cases))
+
+
+def _rows(path: Path, levels: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            rows = list(enumerate(reader, 2))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ModelError(f"{path}: cannot be read as a case set: {error}") from error
+    header = reader.fieldnames or []
+    for column in ("study", "patient", "split", *levels):
+        if column not in header:
+            raise ModelError(f"{path}: no column {column!r}{did_you_mean(column, header)}")
+    for line, row in rows:
+        if None in row or None in row.values():
+            raise ModelError(f"{path}, line {line}: {len(row)} fields, expected {len(header)}")
+        if row["split"] not in SPLITS:
+            raise ModelError(
+                f"{path}, line {line}: split {row['split']!r}, expected {', '.join(SPLITS)}"
+            )
+    return rows
+
+
+def _check_splits(rows: Sequence[tuple[int, dict[str, str]]]) -> None:
+    first: dict[str, tuple[int, str]] = {}
+    for line, row in rows:
+        seen_line, seen_split = first.setdefault(row["patient"], (line, row["split"]))
+        if seen_split != row["split"]:
+            raise ModelError(
+                f"{FILE}, lines {seen_line} and {line}: one patient in splits {seen_split} and "
+                f"{row['split']}; splits are by patient"
+            )
+
+
+def _case(folder: Path, line: int, row: dict[str, str], levels: Sequence[str]) -> Case:
+    labels = {}
+    for level in levels:
+        if row[level] not in ("", "0", "1"):
+            raise ModelError(f"{FILE}, line {line}, {level}: got {row[level]!r}, expected 0, 1")
+        if row[level]:
+            labels[level] = row[level] == "1"
+    return Case(
+        row=line,
+        study=_inside(folder, row["study"], line),
+        patient=row["patient"],
+        labels=labels,
+        mask=_inside(folder, row["mask"], line) if row.get("mask") else None,
+    )
+
+
+def _inside(folder: Path, name: str, line: int) -> Path:
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ModelError(f"{FILE}, line {line}: a path leads out of the case set")
+    if not path.exists():
+        raise ModelError(f"{FILE}, line {line}: a file that it names is missing")
+    return path
+
+
+def _digest(table: Path, cases: Sequence[Case]) -> str:
+    """Digest the table and every study file, in order."""
+    digest = hashlib.sha256(table.read_bytes())
+    for case in cases:
+        for file in dicom_files(case.study):
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()

@@ -1,0 +1,143 @@
+"""The main job from checkpoints to findings, each step the function behind its verb."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cspine.commands.run import findings_table, write_outcome
+from cspine.device import this_device
+from cspine.dicom.select import Study, dicom_files, read_studies
+from cspine.errors import ModelError
+from cspine.pipeline import Pipeline
+from cspine.precision import choose, fp32, int8
+from cspine.spec import load_spec, shipped_spec
+from cspine_bench.bench import NETWORKS, TOTAL, bench
+from cspine_bench.cases import read_cases
+from cspine_bench.commands import record_text, report_text
+from cspine_bench.verdict import answered_levels, verify
+from cspine_calibration.calibrate import calibrate, emit_targets
+from cspine_calibration.targets import TARGETS
+from cspine_export.export import export
+from cspine_phantom.cases import write_cases
+
+PIPELINE = "xray-compression"
+
+# Seeds of the shipped checkpoints' training are 20261121 and 20261122: none of these patients.
+STUDY_SEED, CALIBRATION_SEED, TEST_SEED = 11, 12, 13
+CALIBRATION_PATIENTS, TEST_PATIENTS = 24, 60
+
+
+def run_demo(assets: Path, folder: Path, *, say: Callable[[str], None]) -> dict[str, Any]:
+    """Run the demo in a folder of its own and return what it found.
+
+    Raises
+    ------
+    ModelError
+        If the shipped checkpoints are not in ``assets``, or the folder holds something else.
+    """
+    started = time.monotonic()
+    checkpoints = _checkpoints(assets)
+    _empty(folder)
+
+    say("1 simulate: lateral cervical radiographs as DICOM, with truth; nothing here is clinical")
+    write_cases(folder / "studies", patients=4, seed=STUDY_SEED, split="test", faults=["ap"])
+    write_cases(
+        folder / "calibration",
+        patients=CALIBRATION_PATIENTS,
+        seed=CALIBRATION_SEED,
+        split="calibration",
+    )
+    write_cases(folder / "test", patients=TEST_PATIENTS, seed=TEST_SEED, split="test")
+    studies = _studies(folder / "studies")
+
+    say("2 export: PyTorch checkpoints to FP32 ONNX, each graph held against its network")
+    pipeline = shipped_spec(PIPELINE)
+    bundle = export(pipeline, checkpoints, studies=studies[:2], to=folder / "xray.cspine")
+
+    say("3 calibrate and emit: one table per model, one INT8 graph per target")
+    levels = answered_levels(bundle)
+    cases = read_cases(folder / "calibration", split="calibration", levels=levels)
+    bundle = calibrate(bundle, cases, threads=None, progress=_silent)
+    bundle = emit_targets(bundle, tuple(TARGETS), estimator="mse")
+
+    say(f"4 verify: INT8 against FP32 on {TEST_PATIENTS} patients that nothing was fitted to\n")
+    device = this_device()
+    locked = read_cases(folder / "test", split="test", levels=levels)
+    report = verify(bundle, int8("onnxruntime", device), locked, threads=None)
+    say(report_text(report))
+
+    chosen = choose(bundle, device, backend="onnxruntime", precision=None)
+    say(f"\n5 run: five studies, {chosen.precision} ({chosen.reason})\n")
+    runner = Pipeline.open(bundle, chosen)
+    outcomes = list(runner.stream(studies))
+    runner.close()
+    findings = [outcome.findings for outcome in outcomes]
+    say(findings_table(findings))
+    places = [write_outcome(outcome, folder / "results") for outcome in outcomes]
+
+    say("\n6 bench: both precisions, interleaved in random order\n")
+    answered = [
+        study
+        for study, outcome in zip(studies, outcomes, strict=True)
+        if outcome.findings.refusal is None
+    ]
+    choices = (fp32("onnxruntime"), int8("onnxruntime", device))
+    record = bench(bundle, choices, answered, repeats=20, threads=None, progress=_silent)
+    say(record_text(record))
+
+    overlays = [str(place / "overlay.png") for place in places if (place / "overlay.png").exists()]
+    speed = record.speed[NETWORKS]
+    say(
+        f"\nINT8 runs the networks {speed.value:.2f} times as fast as FP32 "
+        f"[{speed.low:.2f}, {speed.high:.2f}] and flips {len(report.flips)} of "
+        f"{report.candidate.levels} decisions; verdict: {report.verdict}.\nOverlays:"
+    )
+    say("\n".join(f"  {overlay}" for overlay in overlays))
+    say(f"\ndone in {time.monotonic() - started:.0f} s; bundle {bundle.digest[:16]}")
+    return {
+        "bundle": bundle.digest,
+        "findings": findings,
+        "verdict": report.verdict,
+        "difference": report.difference,
+        "flips": report.flips,
+        "speed": {part: record.speed[part] for part in (NETWORKS, TOTAL)},
+        "overlays": overlays,
+    }
+
+
+def _checkpoints(assets: Path) -> dict[str, Path]:
+    stages = [stage.id for stage in load_spec(shipped_spec(PIPELINE)).networks]
+    found = {stage: assets / PIPELINE / f"{stage}.safetensors" for stage in stages}
+    for path in found.values():
+        if not path.is_file():
+            raise ModelError(
+                f"{path}: the shipped checkpoint is not there; run from the repository, or give "
+                "its folder with --assets"
+            )
+    return found
+
+
+def _empty(folder: Path) -> None:
+    """Make the folder anew, but only if an earlier demo made it."""
+    marker = folder / ".cspine-demo"
+    if folder.exists() and any(folder.iterdir()) and not marker.is_file():
+        raise ModelError(f"{folder}: is not empty and no earlier demo's; choose another with -o")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    marker.touch()
+
+
+def _studies(folder: Path) -> list[Study]:
+    """Read the demo's own studies."""
+    studies, unreadable = read_studies(dicom_files(folder / "studies"))
+    for error in unreadable:
+        raise error
+    return studies
+
+
+def _silent(done: int, total: int) -> None:
+    """Show nothing: a step of the demo takes seconds."""

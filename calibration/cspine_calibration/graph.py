@@ -1,0 +1,267 @@
+"""The FP32 graph as quantisation sees it: units, residual additions, heads.
+
+A *unit* is a weighted operator together with the activation fused into it, for the tensor that
+leaves the pair is the one a fused integer kernel writes. Nodes are named by their place in the
+graph's topological order, as ONNX keeps them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from cspine.errors import ModelError
+
+WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm"})
+# Every output value is an input value, so quantising before or after is the same.
+COMMUTING = frozenset(
+    {
+        "DepthToSpace",
+        "Flatten",
+        "Identity",
+        "MaxPool",
+        "Reshape",
+        "Slice",
+        "SpaceToDepth",
+        "Squeeze",
+        "Transpose",
+        "Unsqueeze",
+    }
+)
+_FUSED = frozenset({"Relu", "Clip"})
+_THRESHOLDED = frozenset({"Sigmoid", "Softmax"})
+# They look at a tensor's shape, so nothing of its values reaches what follows them.
+_VALUELESS = frozenset({"Shape", "Size"})
+_CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
+# Q/DQ with an axis, which per-channel weights need, exist from here on.
+_MIN_OPSET = 13
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A weighted operator: what it reads, and the tensor that really leaves it."""
+
+    node: int
+    name: str
+    kind: str
+    input: str
+    weight: str
+    bias: str | None
+    output: str
+
+
+@dataclass(frozen=True)
+class Residual:
+    """An addition of two activations, with the activation fused into it.
+
+    Attributes
+    ----------
+    inputs
+        Both operands.
+    conv
+        Which operand (0 or 1) is the bare result of a unit that nothing else reads, so that the
+        unit can fuse with the addition; the deeper one if both are. ``None`` if neither is.
+    """
+
+    node: int
+    name: str
+    inputs: tuple[str, str]
+    conv: int | None
+    output: str
+
+
+class Graph:
+    """A read-only view of one ONNX model.
+
+    Parameters
+    ----------
+    model
+        The FP32 model; it must not be changed while the view is in use.
+    """
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.model = model
+        self.nodes: tuple[onnx.NodeProto, ...] = tuple(model.graph.node)
+        self.outputs = frozenset(value.name for value in model.graph.output)
+        self.constants: dict[str, onnx.TensorProto] = {
+            tensor.name: tensor for tensor in model.graph.initializer
+        }
+        self.producers: dict[str, int] = {}
+        self.consumers: Mapping[str, list[tuple[int, int]]] = defaultdict(list)
+        for index, node in enumerate(self.nodes):
+            self.producers.update(dict.fromkeys(node.output, index))
+            for position, name in enumerate(node.input):
+                self.consumers[name].append((index, position))
+            self._fold(node)
+        self.inputs = frozenset(v.name for v in model.graph.input) - set(self.constants)
+
+    def _fold(self, node: onnx.NodeProto) -> None:
+        """Record a constant that is written as a node."""
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            self.constants[node.output[0]] = node.attribute[0].t
+        elif node.op_type == "Identity" and node.input[0] in self.constants:
+            self.constants[node.output[0]] = self.constants[node.input[0]]
+
+    def array(self, name: str) -> npt.NDArray[np.float32]:
+        """Return a constant's values."""
+        return np.asarray(onnx.numpy_helper.to_array(self.constants[name]))
+
+    def name(self, node: int) -> str:
+        """Return a node's name, or that of its output if it has none."""
+        return str(self.nodes[node].name or self.nodes[node].output[0])
+
+    def producer(self, tensor: str) -> str:
+        """Return the operator that writes a tensor; empty for an input."""
+        index = self.producers.get(tensor)
+        return "" if index is None else str(self.nodes[index].op_type)
+
+    def sole_consumer(self, tensor: str) -> onnx.NodeProto | None:
+        """Return the only node that reads a tensor; ``None`` if others do or the caller does."""
+        readers = self.consumers.get(tensor, [])
+        if len(readers) != 1 or tensor in self.outputs:
+            return None
+        return self.nodes[readers[0][0]]
+
+    @cached_property
+    def units(self) -> Mapping[int, Unit]:
+        """Every weighted operator, by node."""
+        return {
+            index: Unit(
+                node=index,
+                name=self.name(index),
+                kind=node.op_type,
+                input=node.input[0],
+                weight=node.input[1],
+                bias=node.input[2] if len(node.input) > 2 and node.input[2] else None,
+                output=self._fused_output(node),
+            )
+            for index, node in enumerate(self.nodes)
+            if node.op_type in WEIGHTED
+        }
+
+    @cached_property
+    def residuals(self) -> Mapping[int, Residual]:
+        """Every addition of two activations, by node."""
+        return {
+            index: Residual(
+                node=index,
+                name=self.name(index),
+                inputs=(node.input[0], node.input[1]),
+                conv=self._conv_branch(node),
+                output=self._fused_output(node),
+            )
+            for index, node in enumerate(self.nodes)
+            if node.op_type == "Add" and not any(name in self.constants for name in node.input)
+        }
+
+    def head(self, tensor: str) -> str | None:
+        """Return why a unit's output must stay in float, or ``None`` if it need not.
+
+        A head's result decides: it reaches an output of the graph without passing another weighted
+        operator, or goes through a sigmoid or softmax.
+        """
+        if tensor in self._exposed:
+            return "head: its result reaches an output"
+        for follower in self._followers(tensor):
+            if follower.op_type in _THRESHOLDED:
+                return f"head: it feeds a {follower.op_type}"
+        return None
+
+    def carried(self, node: int) -> tuple[int, ...]:
+        """Return which inputs' values a node passes on as they are; none if it computes."""
+        op_type, names = self.nodes[node].op_type, self.nodes[node].input
+        if op_type == "Concat" and not any(name in self.constants for name in names):
+            return tuple(range(len(names)))
+        return (0,) if op_type in COMMUTING else ()
+
+    def _fused_output(self, node: onnx.NodeProto) -> str:
+        follower = self.sole_consumer(node.output[0])
+        if follower is not None and follower.op_type in _FUSED:
+            return str(follower.output[0])
+        return str(node.output[0])
+
+    def _conv_branch(self, addition: onnx.NodeProto) -> int | None:
+        fusible = [
+            position
+            for position, name in enumerate(addition.input)
+            if self.producer(name) in WEIGHTED and self.sole_consumer(name) is addition
+        ]
+        return max(fusible, key=lambda p: self._depth[addition.input[p]], default=None)
+
+    def _followers(self, tensor: str) -> Iterator[onnx.NodeProto]:
+        """Yield the nodes that read a tensor, as it is or moved about."""
+        for index, _ in self.consumers.get(tensor, []):
+            node = self.nodes[index]
+            yield node
+            if node.op_type in COMMUTING:
+                yield from self._followers(node.output[0])
+
+    @cached_property
+    def _exposed(self) -> frozenset[str]:
+        """The tensors from which an output is reached without a weighted operator."""
+        exposed = set(self.outputs)
+        for node in reversed(self.nodes):
+            if node.op_type not in WEIGHTED | _VALUELESS and exposed.intersection(node.output):
+                exposed.update(node.input)
+        return frozenset(exposed)
+
+    @cached_property
+    def _depth(self) -> Mapping[str, int]:
+        """How many weighted operators lie on the longest way to a tensor."""
+        depth: dict[str, int] = defaultdict(int)
+        for node in self.nodes:
+            deepest = max((depth[name] for name in node.input), default=0)
+            for name in node.output:
+                depth[name] = deepest + (node.op_type in WEIGHTED)
+        return depth
+
+
+def read_graph(model: bytes) -> Graph:
+    """Read a serialised ONNX model.
+
+    Raises
+    ------
+    ModelError
+        If the bytes are no ONNX model.
+    """
+    try:
+        proto = onnx.load_model_from_string(model)
+    except DecodeError as error:
+        raise ModelError("not an ONNX model: the bytes cannot be parsed") from error
+    if not proto.graph.node:
+        raise ModelError("not an ONNX model: it has no operators")
+    return Graph(proto)
+
+
+def read_float_graph(model: bytes) -> Graph:
+    """Read a serialised FP32 ONNX model that is to be quantised.
+
+    Raises
+    ------
+    ModelError
+        If the bytes are no ONNX model, or its opset is too old, or it has control flow, or it is
+        quantised already.
+    """
+    graph = read_graph(model)
+    opset = max(
+        (s.version for s in graph.model.opset_import if s.domain in ("", "ai.onnx")), default=0
+    )
+    if opset < _MIN_OPSET:
+        raise ModelError(
+            f"model has opset {opset}, expected {_MIN_OPSET} or later; export it again"
+        )
+    operators = {node.op_type for node in graph.nodes}
+    if branching := operators.intersection(_CONTROL_FLOW):
+        raise ModelError(
+            f"model has control flow ({', '.join(sorted(branching))}); export it without"
+        )
+    if "DequantizeLinear" in operators:
+        raise ModelError("model is quantised already; give the FP32 model it was made from")
+    return graph

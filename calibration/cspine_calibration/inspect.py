@@ -1,0 +1,134 @@
+"""``cspine inspect``: what is in a bundle, an ONNX model or an engine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from cspine.bundle import MANIFEST, Bundle, fp32_path
+from cspine.console import emit_json, json_option, table
+from cspine.engines import load_engine
+from cspine.errors import ModelError, missing_extra
+from cspine.files import sha256
+from cspine_calibration.commands import emission_rows, emission_table
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@json_option
+def inspect(path: Path, as_json: bool) -> None:
+    """Say what is in PATH: a bundle, an ONNX model, or a TensorRT engine that `build` made.
+
+    Of a bundle every file is verified. Of an ONNX model the operators are counted, before and
+    after ONNX Runtime's optimiser, so that one sees what really runs in integers.
+
+    \b
+    Example:
+      cspine inspect build/xray.cspine
+    """
+    if (path / MANIFEST).is_file():
+        _bundle(Bundle.open(path), as_json)
+    elif path.suffix == ".onnx":
+        _model(path, as_json)
+    elif path.suffix == ".engine":
+        _engine(path, as_json)
+    else:
+        raise ModelError(f"{path}: expected a bundle's folder, an .onnx or an .engine file")
+
+
+def _bundle(bundle: Bundle, as_json: bool) -> None:
+    emissions = emission_rows(bundle, bundle.targets)
+    models = [
+        {
+            "stage": stage.id,
+            "bytes": len(bundle.model(stage.id)),
+            **bundle.manifest.provenance[fp32_path(stage.id)],
+        }
+        for stage in bundle.spec.networks
+    ]
+    verdicts = [
+        msgspec.json.decode(file.read_bytes()) for file in sorted(bundle.evidence.glob("*.json"))
+    ]
+    evidence = [
+        {key: verdict[key] for key in ("backend", "target", "verdict")}
+        for verdict in verdicts
+        if verdict["bundle"] == bundle.digest
+    ]
+    if as_json:
+        emit_json(
+            {
+                "digest": bundle.digest,
+                "pipeline": bundle.spec.name,
+                "models": models,
+                "emissions": emissions,
+                "evidence": evidence,
+            }
+        )
+        return
+    click.echo(f"{bundle.spec.title}\nbundle {bundle.digest}, {len(bundle.manifest.files)} files\n")
+    header = ["stage", "FP32 MB", "opset", "checkpoint", "worst parity, of spread"]
+    rows = [
+        [
+            model["stage"],
+            f"{model['bytes'] / 1e6:.2f}",
+            model["opset"],
+            model["checkpoint_sha256"][:12],
+            f"{max(parity['relative'] for parity in model['parity']):.1e}",
+        ]
+        for model in models
+    ]
+    click.echo(table(header, rows) + "\n")
+    click.echo(emission_table(emissions) if emissions else "no INT8 models")
+    click.echo()
+    for found in evidence:
+        click.echo(f"evidence: {found['backend']}, {found['target']}: {found['verdict']}")
+    if not evidence:
+        click.echo("evidence: none, so FP32 answers")
+
+
+def _model(path: Path, as_json: bool) -> None:
+    try:
+        from cspine_calibration.fusion import integer_kernels
+        from cspine_calibration.graph import read_graph
+    except ImportError as error:
+        raise ModelError(missing_extra("onnx", "calibration")) from error
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+    graph = read_graph(data).model.graph
+    operators = Counter(node.op_type for node in graph.node)
+    fusion = integer_kernels(data)
+    facts: dict[str, Any] = {
+        "digest": sha256(data),
+        "bytes": len(data),
+        "inputs": [value.name for value in graph.input],
+        "outputs": [value.name for value in graph.output],
+        "operators": dict(operators.most_common()),
+        "integer_kernels": dict(fusion.integer),
+        "float_convolutions": list(fusion.float_convolutions),
+        "conversions": fusion.conversions,
+    }
+    if as_json:
+        emit_json(facts)
+        return
+    click.echo(f"{path}: {len(data) / 1e6:.2f} MB, digest {facts['digest'][:16]}")
+    click.echo(f"{', '.join(facts['inputs'])} -> {', '.join(facts['outputs'])}\n")
+    click.echo(table(["operator", "count"], operators.most_common()))
+    click.echo("\nas ONNX Runtime runs it:")
+    click.echo(table(["integer kernel", "count"], fusion.integer.items()))
+    click.echo(f"convolutions in float: {', '.join(fusion.float_convolutions) or 'none'}")
+    click.echo(f"conversions left: {fusion.conversions}")
+
+
+def _engine(path: Path, as_json: bool) -> None:
+    engine = load_engine(path)
+    if as_json:
+        emit_json(engine.manifest)
+        return
+    facts = msgspec.structs.asdict(engine.manifest)
+    click.echo(table(["engine", ""], [["size", f"{engine.size / 1e6:.2f} MB"], *facts.items()]))

@@ -1,0 +1,138 @@
+"""Where the quantisation goes: one algorithm over a row of the emission matrix.
+
+A quantised tensor is kept once in integers, and some of its readers read the dequantised copy. So
+a placement is three things: which tensors, which of their readers (*edges*), and which tensors
+share a scale. It depends on the graph and the target only, never on the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from cspine_calibration.eligibility import bar, flaw
+from cspine_calibration.graph import Graph, Residual, Unit
+from cspine_calibration.targets import Target
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What a target quantises in a graph.
+
+    Attributes
+    ----------
+    eligible
+        Units that the target's rules admit.
+    units
+        Those of them that can be quantised.
+    residuals
+        Additions that are quantised.
+    left
+        (name, reason) of each unit and residual addition that stays in float, in graph order.
+    edges
+        (node, position of the input): the readers that read the dequantised tensor.
+    sources
+        For each quantised tensor the tensors whose joint statistics give its scale, sorted; equal
+        for tensors that share one.
+    """
+
+    eligible: tuple[Unit, ...]
+    units: tuple[Unit, ...]
+    residuals: tuple[Residual, ...]
+    left: tuple[tuple[str, str], ...]
+    edges: frozenset[tuple[int, int]]
+    sources: Mapping[str, tuple[str, ...]]
+
+
+def place(graph: Graph, target: Target) -> Placement:
+    """Decide what a target quantises in a graph."""
+    barred = {node: bar(graph, unit, target) for node, unit in graph.units.items()}
+    eligible = tuple(unit for node, unit in graph.units.items() if not barred[node])
+    flaws = {unit.node: flaw(graph, unit) for unit in eligible}
+    units = tuple(unit for unit in eligible if not flaws[unit.node])
+    spared = _spared(graph, units, target)
+    residuals = tuple(each for node, each in graph.residuals.items() if not spared[node])
+    tensors, edges = _demand(graph, units, residuals, target)
+    reasons = {**barred, **spared, **{node: why for node, why in flaws.items() if why}}
+    return Placement(
+        eligible=eligible,
+        units=units,
+        residuals=residuals,
+        left=tuple((graph.name(node), why) for node, why in sorted(reasons.items()) if why),
+        edges=edges,
+        sources=_sources(graph, tensors, target),
+    )
+
+
+def _spared(graph: Graph, units: Iterable[Unit], target: Target) -> Mapping[int, str | None]:
+    """Return why each residual addition stays in float; ``None`` if it is quantised."""
+    written = {unit.output for unit in units}
+    reasons: dict[int, str | None] = {}
+    for node, addition in graph.residuals.items():
+        if target.add_inputs == "skip":
+            fused = None if addition.conv is None else addition.inputs[addition.conv]
+            reason = None if fused in written else "it follows no integer kernel to fuse with"
+        elif any(written.intersection(_origins(graph, name)) for name in addition.inputs):
+            reason = graph.head(addition.output)
+        else:
+            reason = "neither operand comes from an integer kernel"
+        reasons[node] = reason
+        if reason is None:
+            written.add(addition.output)
+    return reasons
+
+
+def _demand(
+    graph: Graph, units: Iterable[Unit], residuals: Iterable[Residual], target: Target
+) -> tuple[frozenset[str], frozenset[tuple[int, int]]]:
+    """Return the quantised tensors and the edges that read them."""
+    edges = {(unit.node, 0) for unit in units}
+    for addition in residuals:
+        positions = {0, 1} - ({addition.conv} if target.add_inputs == "skip" else set())
+        edges.update((addition.node, position) for position in positions)
+    tensors = {graph.nodes[node].input[position] for node, position in edges}
+    if target.quantize_outputs:
+        written = {unit.output for unit in units} | {addition.output for addition in residuals}
+        tensors |= written
+        edges.update(edge for name in written for edge in graph.consumers.get(name, ()))
+    for index in reversed(range(len(graph.nodes))):
+        if tensors.isdisjoint(graph.nodes[index].output):
+            continue
+        for position in graph.carried(index):
+            edges.add((index, position))
+            if target.quantize_outputs:
+                tensors.add(graph.nodes[index].input[position])
+    return frozenset(tensors), frozenset(
+        edge for edge in edges if graph.nodes[edge[0]].input[edge[1]] in tensors
+    )
+
+
+def _sources(
+    graph: Graph, tensors: frozenset[str], target: Target
+) -> Mapping[str, tuple[str, ...]]:
+    """Return, for each tensor, the tensors that decide its scale and those tied to it."""
+    tied: dict[str, frozenset[str]] = {}
+    for index, node in enumerate(graph.nodes):
+        shares = node.op_type != "Concat" or target.share_concat_scale
+        if not shares or tensors.isdisjoint(node.output):
+            continue
+        carried = (node.input[position] for position in graph.carried(index))
+        names = {node.output[0], *carried}
+        together = frozenset().union(*(tied.get(name, {name}) for name in names))
+        tied.update(dict.fromkeys(together, together))
+    return {
+        name: tuple(
+            sorted(frozenset().union(*(_origins(graph, n) for n in tied.get(name, {name}))))
+        )
+        for name in tensors
+    }
+
+
+def _origins(graph: Graph, tensor: str) -> frozenset[str]:
+    """Return the computed tensors whose values a tensor is made of."""
+    index = graph.producers.get(tensor)
+    carried = () if index is None else graph.carried(index)
+    if index is None or not carried:
+        return frozenset({tensor})
+    names = (graph.nodes[index].input[position] for position in carried)
+    return frozenset().union(*(_origins(graph, name) for name in names))

@@ -1,0 +1,122 @@
+"""The graph with QuantizeLinear and DequantizeLinear written into it.
+
+No activation of the FP32 graph is renamed; readers are pointed at the dequantised copies.
+Whatever the runtime makes of it, a reference implementation of ONNX computes the quantised
+network exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from cspine_calibration.estimate import Affine
+from cspine_calibration.graph import Graph
+from cspine_calibration.placement import Placement
+from cspine_calibration.targets import Grid
+from cspine_calibration.weights import QuantizedWeights
+
+
+def rewrite(
+    graph: Graph,
+    placement: Placement,
+    *,
+    forms: Mapping[str, Affine],
+    weights: Mapping[int, QuantizedWeights],
+    grid: Grid,
+) -> bytes:
+    """Return the serialised INT8 model.
+
+    Parameters
+    ----------
+    forms
+        Scale and zero point of every tensor in ``placement.sources``.
+    weights
+        Integer weights of every unit in ``placement.units``, by node.
+    grid
+        The integers of the activations.
+    """
+    model = onnx.ModelProto()
+    model.CopyFrom(graph.model)
+    integer = np.uint8 if grid.low == 0 else np.int8
+    nodes: list[onnx.NodeProto] = []
+    constants = list(graph.model.graph.initializer)
+
+    def quantize(name: str) -> None:
+        form = forms[name]
+        scale, zero_point = f"{name}_scale", f"{name}_zero_point"
+        constants.append(numpy_helper.from_array(np.array(form.scale, np.float32), scale))
+        constants.append(numpy_helper.from_array(np.array(form.zero_point, integer), zero_point))
+        nodes.append(_linear("Quantize", name, _integers(name), scale, zero_point))
+        nodes.append(_linear("Dequantize", _integers(name), _reals(name), scale, zero_point))
+
+    for value in graph.model.graph.input:
+        if value.name in forms:
+            quantize(value.name)
+    for index, node in enumerate(graph.nodes):
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        for position, name in enumerate(node.input):
+            if (index, position) in placement.edges:
+                copy.input[position] = _reals(name)
+        if index in weights:
+            # Named for the output, which no other node has: two units may share FP32 weights.
+            dequantize, tensors = _dequantized(weights[index], f"{node.output[0]}_weight")
+            constants.extend(tensors)
+            nodes.append(dequantize)
+            copy.input[1] = dequantize.output[0]
+        nodes.append(copy)
+        for name in node.output:
+            if name in forms:
+                quantize(name)
+
+    live = _live(nodes, graph.outputs)
+    del model.graph.node[:], model.graph.initializer[:], model.graph.input[:]
+    model.graph.node.extend(node for node in nodes if live.intersection(node.output))
+    model.graph.initializer.extend(tensor for tensor in constants if tensor.name in live)
+    model.graph.input.extend(
+        value for value in graph.model.graph.input if value.name in graph.inputs
+    )
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _live(nodes: Sequence[onnx.NodeProto], outputs: frozenset[str]) -> set[str]:
+    """Return the tensors that an output depends on; FP32 weights no longer are."""
+    live = set(outputs)
+    for node in reversed(nodes):
+        if live.intersection(node.output):
+            live.update(node.input)
+    return live
+
+
+def _dequantized(
+    weights: QuantizedWeights, name: str
+) -> tuple[onnx.NodeProto, tuple[onnx.TensorProto, ...]]:
+    scale, zero_point = f"{name}_scale", f"{name}_zero_point"
+    node = _linear("Dequantize", _integers(name), _reals(name), scale, zero_point)
+    node.attribute.append(helper.make_attribute("axis", weights.axis))
+    zeros = np.zeros(weights.scales.shape, np.int8)
+    return node, (
+        numpy_helper.from_array(weights.values, _integers(name)),
+        numpy_helper.from_array(weights.scales, scale),
+        numpy_helper.from_array(zeros, zero_point),
+    )
+
+
+def _linear(
+    verb: str, source: str, destination: str, scale: str, zero_point: str
+) -> onnx.NodeProto:
+    return helper.make_node(
+        f"{verb}Linear", [source, scale, zero_point], [destination], f"{destination}_{verb}"
+    )
+
+
+def _integers(name: str) -> str:
+    return f"{name}_quantized"
+
+
+def _reals(name: str) -> str:
+    return f"{name}_dequantized"

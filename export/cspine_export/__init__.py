@@ -1,0 +1,1 @@
+"""PyTorch checkpoint to FP32 ONNX, parity-checked, in a bundle."""

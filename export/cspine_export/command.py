@@ -1,0 +1,90 @@
+"""``cspine export``: PyTorch checkpoints to a bundle of FP32 ONNX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cspine.console import emit_json, json_option, table
+from cspine.dicom.select import Study, dicom_files, read_studies
+from cspine.errors import CspineError
+from cspine.spec import shipped_spec
+
+
+@click.command()
+@click.argument("pipeline")
+@click.option(
+    "--checkpoint",
+    "checkpoints",
+    metavar="STAGE=FILE",
+    multiple=True,
+    required=True,
+    help="Weights of one network stage: safetensors, or a PyTorch file of tensors only.",
+)
+@click.option(
+    "--study",
+    "studies",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="DICOM file or folder; parity is proven on what it gives each network.",
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The bundle.")
+@json_option
+def export(
+    pipeline: str,
+    checkpoints: tuple[str, ...],
+    studies: tuple[Path, ...],
+    output: Path,
+    as_json: bool,
+) -> None:
+    """Export the checkpoints of PIPELINE (a shipped name, or your .toml) into a bundle.
+
+    Every graph is compared with its network in PyTorch, on the studies and on noise; a graph that
+    disagrees stops the export and nothing is written.
+
+    \b
+    Example:
+      cspine export xray-compression \\
+        --checkpoint localise=assets/xray-compression/localise.safetensors \
+        --checkpoint classify=assets/xray-compression/classify.safetensors \\
+        --study study1/ -o build/xray.cspine
+    """
+    files = dict(_split(argument) for argument in checkpoints)
+    path = shipped_spec(pipeline)
+    from cspine_export.export import export as to_bundle  # torch, for this verb only
+
+    bundle = to_bundle(path, files, studies=_read(studies), to=output)
+    parities = [
+        {"stage": Path(name).parent.name, **parity}
+        for name, facts in bundle.manifest.provenance.items()
+        for parity in facts.get("parity", ())
+    ]
+    if as_json:
+        emit_json({"bundle": str(output), "digest": bundle.digest, "parity": parities})
+        return
+    rows = [
+        [p["stage"], p["output"], p["tensors"], f"{p['max_abs']:.1e}", f"{p['relative']:.1e}"]
+        for p in parities
+    ]
+    header = ["stage", "output", "batches", "largest difference", "of its spread"]
+    click.echo(table(header, rows))
+    click.echo(f"\n{output}: bundle {bundle.digest[:16]}")
+
+
+def _split(argument: str) -> tuple[str, Path]:
+    stage, mark, file = argument.partition("=")
+    if not mark or not file:
+        raise click.BadParameter(f"{argument!r}: expected STAGE=FILE", param_hint="--checkpoint")
+    return stage, Path(file)
+
+
+def _read(paths: tuple[Path, ...]) -> list[Study]:
+    """Read studies of the user's choice: here an unreadable one is a mistake, not a case."""
+    found: list[Study] = []
+    for path in paths:
+        studies, errors = read_studies(dicom_files(path))
+        for error in errors:
+            raise CspineError(str(error)) from error
+        found += studies
+    return found

@@ -1,0 +1,1 @@
+"""cspine: cervical-spine models on edge devices."""

@@ -1,0 +1,80 @@
+"""The command: a table of verbs, of which only the one that runs is imported.
+
+A verb's command line lives in the room of its function. Exit codes: 0 done or gate passed (a
+refused study is a result), 1 gate failed, 2 bad input or usage, 3 inconclusive, 70 a fault of ours
+with its traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from importlib import import_module
+from importlib.metadata import version
+
+import click
+
+from cspine.console import EXIT_BAD_INPUT, EXIT_FAULT
+from cspine.errors import CspineError, did_you_mean
+
+VERBS = {
+    "demo": ("cspine_phantom.commands:demo", "The whole main job on phantoms, offline."),
+    "export": ("cspine_export.command:export", "PyTorch checkpoints to a bundle of FP32 ONNX."),
+    "calibrate": ("cspine_calibration.commands:calibrate", "A calibration table, then emission."),
+    "emit": ("cspine_calibration.commands:emit", "INT8 ONNX for a target, from the table."),
+    "build": ("cspine.commands.build:build", "TensorRT engines from the bundle's ONNX."),
+    "run": ("cspine.commands.run:run", "Findings, or a refusal, for each study."),
+    "verify": ("cspine_bench.commands:verify", "INT8 against FP32: pass, fail or inconclusive."),
+    "bench": ("cspine_bench.commands:bench", "Latency of INT8 and FP32, interleaved."),
+    "inspect": ("cspine_calibration.inspect:inspect", "What is in a bundle, model or engine."),
+    "doctor": ("cspine.commands.doctor:doctor", "What this device has and lacks."),
+    "phantom": ("cspine_phantom.commands:phantom", "Simulated studies and reference training."),
+}
+
+
+class Verbs(click.Group):
+    """A group that lists its commands from the table and imports one when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order of the work."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        """Import a verb's command."""
+        if cmd_name not in VERBS:
+            raise click.UsageError(f"no command {cmd_name!r}{did_you_mean(cmd_name, VERBS)}", ctx)
+        module, _, name = VERBS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table without importing what it names."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, text) for verb, (_, text) in VERBS.items()])
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("cspine"), message="cspine %(version)s")
+def cspine() -> None:
+    """Cervical-spine models on edge devices: export, quantize, verify, run.
+
+    Not for diagnosis.
+    """
+
+
+def main() -> None:
+    """Run the command line; the only place that turns errors into exit codes."""
+    try:
+        sys.exit(cspine.main(standalone_mode=False))
+    except CspineError as error:
+        click.echo(f"cspine: {error}", err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(EXIT_BAD_INPUT)
+    except click.Abort:
+        click.echo("cspine: interrupted", err=True)
+        sys.exit(130)
+    except Exception:  # ours: a report needs the traceback
+        traceback.print_exc()
+        sys.exit(EXIT_FAULT)

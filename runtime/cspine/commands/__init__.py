@@ -1,0 +1,1 @@
+"""The command lines of the verbs that a device has without any extra."""

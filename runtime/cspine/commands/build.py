@@ -1,0 +1,64 @@
+"""``cspine build``: TensorRT engines from a bundle's ONNX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cspine.bundle import Bundle
+from cspine.console import bundle_argument, emit_json, json_option, table
+
+
+@click.command()
+@bundle_argument
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "int8"]),
+    default="int8",
+    show_default=True,
+    help="The graphs to build: FP32, or the INT8 emission for trt.",
+)
+@click.option(
+    "--compute-capability",
+    metavar="X.Y",
+    help="Build ahead of time for that GPU, with TensorRT-RTX and no GPU here "
+    "[default: the GPU of this device].",
+)
+@json_option
+def build(bundle: Path, precision: str, compute_capability: str | None, as_json: bool) -> None:
+    """Build the TensorRT engine of every network of BUNDLE into the cache.
+
+    Engines never travel: a device builds its own from the bundle, or ahead of time for exactly
+    that device.
+
+    \b
+    Example:
+      cspine build build/xray.cspine --compute-capability 8.9
+    """
+    from cspine.build import build_engines  # the vendor's runtime, for this verb only
+
+    engines = build_engines(
+        Bundle.open(bundle),
+        precision="fp32" if precision == "fp32" else "int8",
+        compute_capability=compute_capability,
+    )
+    if as_json:
+        emit_json([{"path": str(engine.path), **_fields(engine.manifest)} for engine in engines])
+        return
+    rows = [
+        [
+            engine.manifest.stage,
+            engine.manifest.precision,
+            engine.manifest.compute_capability,
+            f"{engine.manifest.tensorrt} {engine.manifest.tensorrt_version}",
+            f"{engine.size / 1e6:.1f} MB",
+            engine.path,
+        ]
+        for engine in engines
+    ]
+    click.echo(table(["stage", "precision", "for", "built with", "size", "engine"], rows))
+
+
+def _fields(manifest: object) -> dict[str, object]:
+    return {name: getattr(manifest, name) for name in manifest.__struct_fields__}  # type: ignore[attr-defined]

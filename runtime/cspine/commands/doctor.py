@@ -1,0 +1,89 @@
+"""``cspine doctor``: what this device has and lacks, and what to do about it."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+from pydicom.pixels import get_decoder
+from pydicom.uid import UID
+
+from cspine.console import emit_json, json_option, table
+from cspine.device import Device, installed, this_device
+
+# Everything a radiograph may come in; pydicom itself decodes the uncompressed ones and RLE.
+SYNTAXES = {
+    "Explicit VR Little Endian": "1.2.840.10008.1.2.1",
+    "RLE Lossless": "1.2.840.10008.1.2.5",
+    "JPEG-LS Lossless": "1.2.840.10008.1.2.4.80",
+    "JPEG 2000 Lossless": "1.2.840.10008.1.2.4.90",
+    "HTJ2K Lossless": "1.2.840.10008.1.2.4.201",
+    "JPEG Lossless SV1": "1.2.840.10008.1.2.4.70",
+    "JPEG Baseline": "1.2.840.10008.1.2.4.50",
+}
+
+
+@click.command()
+@json_option
+def doctor(as_json: bool) -> None:
+    """Say what this device has, what it lacks and how to mend that.
+
+    \b
+    Example:
+      cspine doctor
+    """
+    device = this_device()
+    checks = [*_runtimes(device), *_decoders()]
+    if as_json:
+        emit_json({"device": device.facts(), "checks": checks})
+        return
+    facts = device.facts()
+    click.echo(table(["device", ""], [[name, _shown(value)] for name, value in facts.items()]))
+    click.echo()
+    click.echo(
+        table(
+            ["part", "state", "to do"],
+            [[check["part"], check["state"], check["remedy"]] for check in checks],
+        )
+    )
+
+
+def _runtimes(device: Device) -> list[dict[str, str]]:
+    target = device.onnxruntime_target
+    checks = [
+        _check("onnxruntime", installed("onnxruntime"), "pip install cspine"),
+        _check("  INT8 on it", target, "INT8 is not used here; FP32 answers"),
+        _check("openvino", installed("openvino"), "optional: pip install 'cspine[openvino]'"),
+    ]
+    rtx = installed("tensorrt-rtx-cu13-bindings")
+    tensorrt = "found" if find_spec("tensorrt") else None
+    remedy = "optional: JetPack brings it; make the venv with --system-site-packages"
+    rtx_remedy = "optional: pip install 'cspine[tensorrt-rtx]'"
+    gpu = "found" if Path("/dev/nvidia0").exists() or device.jetson else None
+    return [
+        *checks,
+        _check("tensorrt", tensorrt, remedy),
+        _check("tensorrt-rtx", rtx, rtx_remedy),
+        _check("NVIDIA GPU", gpu, "engines can be built ahead of time, not run"),
+    ]
+
+
+def _decoders() -> list[dict[str, str]]:
+    found = []
+    for name, uid in SYNTAXES.items():
+        try:
+            plugins = get_decoder(UID(uid)).available_plugins
+        except NotImplementedError:
+            plugins = ()
+        state = ", ".join(plugins) or ("built in" if uid.endswith("1.2.1") else None)
+        found.append(_check(name, state, "refused by name; have the archive send it uncompressed"))
+    return found
+
+
+def _check(part: str, state: str | None, remedy: str) -> dict[str, str]:
+    return {"part": part, "state": state or "missing", "remedy": "" if state else remedy}
+
+
+def _shown(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

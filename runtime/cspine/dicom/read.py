@@ -1,0 +1,108 @@
+"""From files to data sets, and from a data set to an image.
+
+Grey levels follow the order of PS3.3: stored values, padding, Modality LUT or rescale, VOI LUT or
+window, then one inversion where MONOCHROME1 or Presentation LUT Shape asks for it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from pydicom.pixels import apply_modality_lut, apply_voi_lut, pixel_array
+
+from cspine.dicom.geometry import facing_of, spacing_of
+from cspine.errors import StudyError
+from cspine.findings import Refused, Source
+from cspine.image import Image
+
+MAXIMUM_PIXELS = 64_000_000
+MAXIMUM_BYTES = 1 << 30
+
+
+def read_dataset(path: Path) -> pydicom.Dataset:
+    """Read a DICOM file; pixel data stay encoded.
+
+    Raises
+    ------
+    StudyError
+        If the file cannot be opened, is not DICOM, or is cut off.
+    """
+    try:
+        size = path.stat().st_size
+        if size == 0:
+            raise StudyError(f"{path}: the file is empty")
+        if size > MAXIMUM_BYTES:
+            raise StudyError(f"{path}: {size >> 20} MiB, at most {MAXIMUM_BYTES >> 20} are read")
+        return pydicom.dcmread(path)
+    except StudyError:
+        raise
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be read: {error.strerror or 'damaged'}") from error
+    except Exception as error:  # pydicom lets struct.error, RecursionError and others escape
+        # The library's own message may quote the element that broke it: only its kind is told.
+        raise StudyError(f"{path}: not a DICOM file ({type(error).__name__})") from error
+
+
+def read_image(dataset: pydicom.Dataset) -> Image:
+    """Decode the pixels of an admitted data set.
+
+    Raises
+    ------
+    Refused
+        ``UNSUPPORTED_OBJECT`` if the pixels cannot be decoded, ``INCOMPLETE_SET`` without spacing.
+    """
+    spacing = spacing_of(dataset)
+    if spacing is None:
+        raise Refused(
+            "INCOMPLETE_SET",
+            "The image states no pixel spacing, so its scale is unknown.",
+            remedy="Send the image from the modality, which writes Imager Pixel Spacing.",
+        )
+    return Image(
+        pixels=_grey_levels(dataset),
+        spacing=spacing,
+        facing=facing_of(dataset),
+        source=source_of(dataset),
+    )
+
+
+def source_of(dataset: pydicom.Dataset) -> Source:
+    """Return the UIDs of a data set, empty where it states none."""
+    return Source(
+        study_uid=str(dataset.get("StudyInstanceUID", "")),
+        series_uid=str(dataset.get("SeriesInstanceUID", "")),
+        instance_uid=str(dataset.get("SOPInstanceUID", "")),
+    )
+
+
+def _grey_levels(dataset: pydicom.Dataset) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    try:
+        if int(dataset.Rows) * int(dataset.Columns) > MAXIMUM_PIXELS:
+            raise ValueError("too many pixels")
+        stored = pixel_array(dataset, raw=True)
+        levels = apply_voi_lut(apply_modality_lut(stored, dataset), dataset, index=0)
+    except Exception as error:  # decoders raise whatever they like
+        raise Refused(
+            "UNSUPPORTED_OBJECT",
+            f"The pixels cannot be decoded ({type(error).__name__}): cut off, damaged, "
+            "or in a form that this build does not read.",
+            remedy="Send the image again, uncompressed if that fails.",
+        ) from error
+    pixels = np.ascontiguousarray(levels, np.float32)
+    padding = dataset.get("PixelPaddingValue")
+    padded = stored == padding if padding is not None else np.zeros(stored.shape, bool)
+    inverse = dataset.get("PresentationLUTShape") == "INVERSE"
+    if inverse or dataset.PhotometricInterpretation == "MONOCHROME1":
+        np.negative(pixels, out=pixels)
+    if padded.any() and not padded.all():
+        pixels[padded] = pixels[~padded].min()
+    if not np.isfinite(pixels).all() or pixels.min() == pixels.max():
+        raise Refused(
+            "LOW_QUALITY",
+            "The image is blank: all its pixels have one value.",
+            remedy="Repeat the exposure or send the right image.",
+        )
+    pixels.flags.writeable = False
+    return pixels

@@ -1,0 +1,131 @@
+"""What is said of a study: findings, or a refusal with its reason. The JSON is versioned.
+
+Findings of the same input by the same bundle on the same backend are the same bytes: they hold
+no time, no path and no name. :func:`findings_schema` gives
+the JSON Schema, published as ``docs/findings.schema.json``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+SCHEMA = 1
+
+Code = Literal[
+    "UNSUPPORTED_OBJECT",
+    "INCOMPLETE_SET",
+    "WRONG_ANATOMY",
+    "WRONG_VIEW",
+    "ORIENTATION_CONFLICT",
+    "LOW_QUALITY",
+    "MODEL_UNSURE",
+]
+
+NOT_FOR_DIAGNOSIS = "Not for diagnosis. Research software; no regulator has cleared it."
+
+
+class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Immutable, keyword-only."""
+
+
+class Refusal(Struct, frozen=True, kw_only=True):
+    """Why there is no answer, for a machine (code) and a person (reason, remedy)."""
+
+    code: Code
+    reason: str
+    remedy: str
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not an error
+    """Carries a refusal from the stage that found its ground to the pipeline that answers."""
+
+    def __init__(self, code: Code, reason: str, *, remedy: str) -> None:
+        super().__init__(reason)
+        self.refusal = Refusal(code=code, reason=reason, remedy=remedy)
+
+
+class Spacing(Struct, frozen=True, kw_only=True):
+    """Pixel spacing that millimetres rest on, and how far it can be trusted."""
+
+    row_mm: float
+    column_mm: float
+    flag: Literal["calibrated", "geometry", "detector plane", "unknown"]
+
+
+class Source(Struct, frozen=True, kw_only=True):
+    """The instance that was judged, by the UIDs it came with."""
+
+    study_uid: str
+    series_uid: str
+    instance_uid: str
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """What judged it: enough to repeat the answer."""
+
+    pipeline: str
+    bundle: str
+    backend: str
+    precision: str
+
+
+class Vertebra(Struct, frozen=True, kw_only=True):
+    """One labelled vertebra: centroid in image pixels (x, y) and area."""
+
+    label: str
+    centre_px: tuple[float, float]
+    area_mm2: float
+
+
+class Level(Struct, frozen=True, kw_only=True):
+    """The answer at one disc level.
+
+    ``box_px`` are the four corners (x, y) in pixels of the stored image, zero-based at pixel
+    centres: anterior-cranial, posterior-cranial, posterior-caudal, anterior-caudal.
+    """
+
+    label: str
+    probability: float
+    positive: bool
+    decision: str
+    box_px: tuple[
+        tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]
+    ]
+
+
+class Withheld(Struct, frozen=True, kw_only=True):
+    """A level that was asked for and not answered, and why."""
+
+    label: str
+    code: Code
+    reason: str
+
+
+class Findings(Struct, frozen=True, kw_only=True):
+    """All that is said of one study."""
+
+    schema: Literal[1] = 1
+    status: Literal["answered", "partial", "refused"]
+    refusal: Refusal | None
+    source: Source | None
+    identity: Identity
+    spacing: Spacing | None
+    facing: Literal["left", "right"] | None
+    threshold: float
+    vertebrae: tuple[Vertebra, ...]
+    levels: tuple[Level, ...]
+    withheld: tuple[Withheld, ...]
+    notes: tuple[str, ...]
+    disclaimer: str = NOT_FOR_DIAGNOSIS
+
+    def to_json(self) -> bytes:
+        """Return the findings as indented JSON, the same bytes for the same findings."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+
+def findings_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of :class:`Findings`."""
+    schema = msgspec.json.schema(Findings)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

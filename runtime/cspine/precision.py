@@ -1,0 +1,117 @@
+"""Which backend and precision may answer: INT8 only on evidence, FP32 otherwise.
+
+Evidence is a verdict of ``cspine verify``, kept beside the bundle, that names the bundle's digest,
+the backend and the emission. Without it a lower precision is not used; nothing falls back
+silently, the choice always comes with its reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from cspine.bundle import Bundle
+from cspine.device import Device
+from cspine.errors import BundleError
+
+Precision = Literal["fp32", "int8"]
+Verdict = Literal["pass", "fail", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A backend, a precision and the emission that serves it.
+
+    ``target`` is ``None`` for FP32, whose graph is the same for every backend.
+    """
+
+    backend: str
+    precision: Precision
+    target: str | None
+    reason: str
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """The part of a verdict that decides what may run; the file holds all the rest."""
+
+    bundle: str
+    backend: str
+    target: str
+    verdict: Verdict
+
+
+def fp32(backend: str, *, reason: str = "asked for") -> Choice:
+    """Return the choice of the FP32 models."""
+    return Choice(backend, "fp32", None, reason)
+
+
+def int8(backend: str, device: Device, *, reason: str = "asked for") -> Choice:
+    """Return the choice of the INT8 emission for a backend on this device, on any evidence.
+
+    Raises
+    ------
+    BundleError
+        If no emission is exact on this device.
+    """
+    targets = {
+        "onnxruntime": device.onnxruntime_target,
+        "openvino": "openvino",
+        "tensorrt": "trt",
+    }
+    target = targets.get(backend)
+    if target is None:
+        raise BundleError(
+            f"backend {backend!r}: no INT8 emission is known to be exact on this CPU "
+            f"({device.cpu}); use --precision fp32"
+        )
+    return Choice(backend, "int8", target, reason)
+
+
+def choose(bundle: Bundle, device: Device, *, backend: str, precision: Precision | None) -> Choice:
+    """Choose what answers: what was asked for if it is allowed, else the best that is.
+
+    Raises
+    ------
+    BundleError
+        If INT8 was asked for and no passing evidence allows it.
+    """
+    if precision == "fp32":
+        return fp32(backend)
+    if backend == "onnxruntime" and device.onnxruntime_target is None:
+        if precision == "int8":
+            return int8(backend, device)
+        return fp32(backend, reason="no INT8 emission is known to be exact on this CPU")
+    candidate = int8(backend, device, reason="its verdict on the locked set is pass")
+    if candidate.target not in bundle.targets:
+        why = f"the bundle has no INT8 emission for {candidate.target}"
+        remedy = f"cspine emit {bundle.path} --target {candidate.target}"
+    else:
+        verdict = verdict_of(bundle, candidate)
+        if verdict == "pass":
+            return candidate
+        why = f"the verdict of INT8 is {verdict or 'missing'} for {backend}"
+        remedy = f"cspine verify {bundle.path} --set DIR --backend {backend}"
+    if precision == "int8":
+        raise BundleError(f"{bundle.path}: INT8 may not answer: {why}; run: {remedy}")
+    return fp32(backend, reason=why)
+
+
+def evidence_path(bundle: Bundle, choice: Choice) -> Path:
+    """Return where the verdict on a choice lies."""
+    return bundle.evidence / f"{bundle.digest[:12]}.{choice.backend}.{choice.target}.json"
+
+
+def verdict_of(bundle: Bundle, choice: Choice) -> Verdict | None:
+    """Return the verdict on record for exactly this bundle, backend and emission."""
+    path = evidence_path(bundle, choice)
+    if not path.is_file():
+        return None
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=Evidence)
+    except (OSError, msgspec.DecodeError) as error:
+        raise BundleError(f"{path}: cannot be read as evidence; remove it and verify") from error
+    named = (found.bundle, found.backend, found.target)
+    return found.verdict if named == (bundle.digest, choice.backend, choice.target) else None

@@ -1,0 +1,56 @@
+"""Classification: one spine-aligned crop per level, all levels of a study in one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from cspine.backends import Array
+from cspine.image import Facing, Image
+from cspine.spec import Classify
+from cspine.stages.levels import Disc
+from cspine.transform import Affine, Floats, Points, map_grey, sample
+
+
+def crop_map(disc: Disc, *, facing: Facing, stage: Classify) -> Affine:
+    """Return the map from a crop's pixels to the millimetres of the label map.
+
+    Columns run from front to back and rows down the spine, whichever way the face points.
+    """
+    x, y = disc.down
+    back = np.array([y, -x]) if facing == "left" else np.array([-y, x])
+    rows, columns = stage.size_px
+    step = stage.spacing_mm
+    corner = (
+        disc.centre
+        + back * (stage.posterior_shift_mm - step * (columns - 1) / 2)
+        - disc.down * (step * (rows - 1) / 2)
+    )
+    return Affine(np.column_stack([back * step, disc.down * step, corner]))
+
+
+def classify_feeds(image: Image, maps: Sequence[Affine], stage: Classify) -> dict[str, Array]:
+    """Return the network's input: ``image``, float32, shape (levels, 1, rows, columns).
+
+    ``maps`` lead from crops to pixels of the image.
+    """
+    crops = sample(image.pixels, maps, size_px=stage.size_px)
+    return {"image": map_grey(crops, stage.grey)[:, None]}
+
+
+def probabilities(outputs: Mapping[str, Array]) -> Floats:
+    """Return the probability of the positive class per level, shape (levels,).
+
+    ``outputs["logits"]`` has shape (levels, 1). The sigmoid is taken here, in float64, so that
+    it is the same for every backend and precision.
+    """
+    logits = outputs["logits"][:, 0].astype(np.float64)
+    return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+
+
+def crop_corners(to_image: Affine, size_px: tuple[int, int]) -> Points:
+    """Return the outer corners of a crop in image pixels, shape (4, 2), clockwise from its top."""
+    rows, columns = size_px
+    left, top, right, bottom = -0.5, -0.5, columns - 0.5, rows - 0.5
+    return to_image([[left, top], [right, top], [right, bottom], [left, bottom]])

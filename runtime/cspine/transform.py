@@ -1,0 +1,168 @@
+"""From image to tensor and back: one affine map each way, one resampling.
+
+Points are ``(x, y)`` = (column, row) in pixels, zero-based, at the centre of a pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from cspine.spec import Grey, Percentile
+
+Floats = npt.NDArray[np.float32]
+Points = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Affine:
+    """A map of the plane, ``p -> matrix @ (x, y, 1)``.
+
+    Attributes
+    ----------
+    matrix
+        Shape (2, 3), float64.
+    """
+
+    matrix: npt.NDArray[np.float64]
+
+    def __call__(self, points: npt.ArrayLike) -> Points:
+        """Map points of shape (..., 2)."""
+        mapped: Points = np.asarray(points, float) @ self.matrix[:, :2].T + self.matrix[:, 2]
+        return mapped
+
+    def __matmul__(self, first: Affine) -> Affine:
+        """Return the map that applies ``first`` and then this one."""
+        linear = self.matrix[:, :2] @ first.matrix[:, :2]
+        return Affine(np.column_stack([linear, self(first.matrix[:, 2])]))
+
+    @property
+    def inverse(self) -> Affine:
+        """The map back."""
+        linear = np.linalg.inv(self.matrix[:, :2])
+        return Affine(np.column_stack([linear, -linear @ self.matrix[:, 2]]))
+
+    @property
+    def scale(self) -> float:
+        """Source pixels that one output pixel spans (geometric mean of both axes)."""
+        return float(np.sqrt(abs(np.linalg.det(self.matrix[:, :2]))))
+
+
+def scaling(x: float, y: float) -> Affine:
+    """Return the map that scales pixel grids: outer corners meet, not first centres."""
+    return Affine(np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]]))
+
+
+def zoom(factor: float) -> Affine:
+    """Return the map that multiplies coordinates: first centres meet."""
+    return Affine(np.array([[factor, 0.0, 0.0], [0.0, factor, 0.0]]))
+
+
+def frame(
+    shape: tuple[int, int],
+    *,
+    spacing_mm: tuple[float, float],
+    size_px: tuple[int, int],
+    to_mm: float,
+) -> Affine:
+    """Return the map from a tensor centred on an image to that image.
+
+    Parameters
+    ----------
+    shape
+        (rows, columns) of the image.
+    spacing_mm
+        (row, column) spacing of the image.
+    size_px
+        (rows, columns) of the tensor.
+    to_mm
+        Pixel spacing of the tensor.
+    """
+    x, y = to_mm / spacing_mm[1], to_mm / spacing_mm[0]
+    offset_x = (shape[1] - 1) / 2 - x * (size_px[1] - 1) / 2
+    offset_y = (shape[0] - 1) / 2 - y * (size_px[0] - 1) / 2
+    return Affine(np.array([[x, 0, offset_x], [0, y, offset_y]]))
+
+
+def sample(pixels: Floats, maps: Sequence[Affine], *, size_px: tuple[int, int]) -> Floats:
+    """Resample an image once per map.
+
+    Parameters
+    ----------
+    pixels
+        Shape (rows, columns), float32. Beyond its edge lies its lowest value.
+    maps
+        From output to image pixels; all of one scale.
+    size_px
+        (rows, columns) of each output.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (len(maps), rows, columns), float32, freshly owned.
+    """
+    reduced, shrink = _reduced(pixels, min(affine.scale for affine in maps))
+    floor = float(reduced.min())
+    rows, columns = size_px
+    tensor = np.empty((len(maps), rows, columns), np.float32)
+    for plane, affine in zip(tensor, maps, strict=True):
+        cv2.warpAffine(
+            reduced,
+            (shrink @ affine).matrix,
+            (columns, rows),
+            dst=plane,
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=floor,
+        )
+    return tensor
+
+
+def sample_labels(
+    labels: npt.NDArray[np.uint8], to_source: Affine, *, size_px: tuple[int, int]
+) -> npt.NDArray[np.uint8]:
+    """Resample a label map by nearest neighbour; beyond its edge lies label 0.
+
+    Parameters
+    ----------
+    labels
+        Shape (rows, columns).
+    to_source
+        From output to input pixels.
+    size_px
+        (rows, columns) of the output.
+    """
+    resampled = cv2.warpAffine(
+        labels,
+        to_source.matrix,
+        (size_px[1], size_px[0]),
+        flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=0,
+    )
+    return np.asarray(resampled, np.uint8)
+
+
+def _reduced(pixels: Floats, scale: float) -> tuple[Floats, Affine]:
+    """Average an image down to the scale it will be read at, so that nothing aliases."""
+    rows, columns = pixels.shape
+    small = (max(1, round(columns / scale)), max(1, round(rows / scale)))
+    if scale <= 1 or small == (columns, rows):
+        return pixels, scaling(1, 1)
+    reduced = cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
+    return np.asarray(reduced, np.float32), scaling(small[0] / columns, small[1] / rows)
+
+
+def map_grey(tensor: Floats, grey: Grey) -> Floats:
+    """Map grey levels of a (N, rows, columns) batch as the pipeline file says, per image."""
+    if isinstance(grey, Percentile):
+        low, high = np.percentile(tensor, [grey.low, grey.high], axis=(1, 2), keepdims=True)
+        mapped = np.clip((tensor - low) / np.maximum(high - low, 1e-6), 0, 1)
+    else:
+        mean = tensor.mean(axis=(1, 2), keepdims=True)
+        mapped = (tensor - mean) / np.maximum(tensor.std(axis=(1, 2), keepdims=True), 1e-6)
+    return np.asarray(mapped, np.float32)

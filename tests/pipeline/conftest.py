@@ -1,0 +1,77 @@
+"""The shipped checkpoints as a bundle, made once; every test here runs the real thing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cspine.bundle import Bundle
+from cspine.cli import cspine
+from cspine.dicom.select import Study, dicom_files, read_studies
+from cspine.spec import shipped_spec
+from cspine_bench.cases import read_cases
+from cspine_bench.verdict import answered_levels
+from cspine_calibration.calibrate import calibrate, emit_targets
+from cspine_calibration.targets import TARGETS
+from cspine_export.export import export
+from cspine_phantom.cases import write_cases
+
+ROOT = Path(__file__).parents[2]
+ASSETS = ROOT / "assets" / "xray-compression"
+CHECKPOINTS = {stage: ASSETS / f"{stage}.safetensors" for stage in ("localise", "classify")}
+
+
+@pytest.fixture(scope="session")
+def checkpoints() -> dict[str, Path]:
+    """The shipped checkpoints by stage."""
+    return CHECKPOINTS
+
+
+@pytest.fixture(scope="session")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Case sets of patients that nothing was trained on."""
+    folder = tmp_path_factory.mktemp("sets")
+    write_cases(folder / "calibration", patients=16, seed=501, split="calibration")
+    write_cases(folder / "test", patients=60, seed=502, split="test")
+    write_cases(folder / "faults", patients=2, seed=503, split="test", faults=["ap", "ap"])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def studies(sets: Path) -> list[Study]:
+    """Two lateral studies and two frontal ones."""
+    found, unreadable = read_studies(dicom_files(sets / "faults" / "studies"))
+    assert not unreadable
+    return found
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory, sets: Path, studies: list[Study]) -> Bundle:
+    """A complete bundle; not to be written to."""
+    path = tmp_path_factory.mktemp("bundle") / "xray.cspine"
+    bundle = export(shipped_spec("xray-compression"), CHECKPOINTS, studies=studies[:2], to=path)
+    cases = read_cases(sets / "calibration", split="calibration", levels=answered_levels(bundle))
+    bundle = calibrate(bundle, cases, threads=None, progress=lambda done, total: None)
+    return emit_targets(bundle, tuple(TARGETS), estimator="mse")
+
+
+@pytest.fixture
+def bundle(made: Bundle, tmp_path: Path) -> Bundle:
+    """A copy of the bundle that a test may change."""
+    shutil.copytree(made.path, tmp_path / "xray.cspine")
+    return Bundle.open(tmp_path / "xray.cspine")
+
+
+@pytest.fixture
+def invoke() -> Callable[[Sequence[object]], Result]:
+    """Run a command line in this process; exceptions reach the test."""
+
+    def run(arguments: Sequence[object]) -> Result:
+        words = [str(word) for word in arguments]
+        return CliRunner().invoke(cspine, words, catch_exceptions=False)
+
+    return run

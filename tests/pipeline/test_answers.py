@@ -1,0 +1,90 @@
+"""The acceptance of the main job: right, the same in INT8, and every convolution in integers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cspine.bundle import Bundle
+from cspine.device import this_device
+from cspine.dicom.select import Study
+from cspine.pipeline import Pipeline
+from cspine.precision import choose, fp32, int8
+from cspine_bench.cases import read_cases
+from cspine_bench.verdict import Report, answered_levels, verify
+from cspine_calibration.fusion import integer_kernels
+
+
+@pytest.fixture(scope="module", params=["onnxruntime", "openvino"])
+def report(request: pytest.FixtureRequest, made: Bundle, sets: Path) -> Report:
+    cases = read_cases(sets / "test", split="test", levels=answered_levels(made))
+    return verify(made, int8(request.param, this_device()), cases, threads=None)
+
+
+def test_fp32_is_right_on_patients_it_never_saw(report: Report) -> None:
+    assert report.reference.refused == 0
+    assert report.reference.dice is not None
+    assert report.reference.dice >= 0.85
+    assert report.reference.auc.value is not None
+    assert report.reference.auc.value >= 0.90
+
+
+def test_int8_is_as_right_as_fp32(report: Report) -> None:
+    assert report.verdict == "pass", report.reasons
+    assert -0.02 < report.difference.low <= report.difference.high < 0.02
+    assert report.candidate.dice is not None
+    assert report.reference.dice is not None
+    assert report.candidate.dice >= report.reference.dice - 0.01
+    assert not report.answered_by_one
+
+
+def test_evidence_lets_int8_answer_on_that_backend_only(report: Report, made: Bundle) -> None:
+    chosen = choose(made, this_device(), backend=report.backend, precision=None)
+    assert (chosen.precision, chosen.target) == ("int8", report.target)
+    assert choose(made, this_device(), backend="tensorrt", precision=None).precision == "fp32"
+
+
+@pytest.mark.skipif(not this_device().has_vnni, reason="counts are those of a CPU with VNNI")
+@pytest.mark.parametrize("stage", ["localise", "classify"])
+def test_every_eligible_convolution_and_add_runs_in_integers(made: Bundle, stage: str) -> None:
+    name = f"models/{stage}/ort-x64-vnni.int8.onnx"
+    summary = made.manifest.provenance[name]
+    fusion = integer_kernels(made.read(name))
+    assert summary["quantized"] == summary["eligible"] > 0
+    assert fusion.integer["QLinearConv"] == summary["eligible"]
+    assert fusion.integer.get("QLinearAdd", 0) == summary["adds"]
+    left = {name for name, _ in summary["left"]}
+    assert len(fusion.float_convolutions) <= len(left)
+
+
+def test_the_same_study_gives_the_same_bytes(made: Bundle, studies: list[Study]) -> None:
+    for choice in (fp32("onnxruntime"), int8("onnxruntime", this_device()), fp32("openvino")):
+        first, second = (Pipeline.open(made, choice) for _ in range(2))
+        for study in studies:
+            assert first.run(study).findings.to_json() == second.run(study).findings.to_json()
+        first.close()
+        second.close()
+
+
+def test_a_stream_says_what_single_runs_say(made: Bundle, studies: list[Study]) -> None:
+    pipeline = Pipeline.open(made, fp32("onnxruntime"))
+    single = [pipeline.run(study).findings for study in studies * 2]
+    assert [outcome.findings for outcome in pipeline.stream(studies * 2)] == single
+    assert [found.status for found in single[:4]] == ["answered", "answered", "refused", "refused"]
+    stream = pipeline.stream(studies)
+    assert next(stream).findings == single[0]
+    stream.close()  # leaving early cancels the rest
+    pipeline.close()
+
+
+def test_backends_agree_in_fp32(made: Bundle, studies: list[Study]) -> None:
+    answers = []
+    for backend in ("onnxruntime", "openvino"):
+        pipeline = Pipeline.open(made, fp32(backend))
+        answers.append([pipeline.run(study).findings for study in studies[:2]])
+        pipeline.close()
+    for ours, theirs in zip(*answers, strict=True):
+        for a, b in zip(ours.levels, theirs.levels, strict=True):
+            assert a.probability == pytest.approx(b.probability, abs=2e-3)
+            assert a.positive == b.positive

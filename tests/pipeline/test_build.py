@@ -1,0 +1,90 @@
+"""TensorRT's own parser and builder, with no GPU: TensorRT-RTX builds ahead of time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from cspine.build import build_engines
+from cspine.bundle import Bundle
+from cspine.engines import load_engine
+from cspine.errors import BackendError, BundleError
+
+Invoke = Callable[[Sequence[object]], Result]
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A cache of the test's own."""
+    monkeypatch.setenv("CSPINE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("compute_capability", ["8.6", "8.9"])
+def test_engines_of_both_networks_are_built_with_no_gpu(
+    made: Bundle, cache: Path, precision: str, compute_capability: str
+) -> None:
+    engines = build_engines(
+        made,
+        precision="int8" if precision == "int8" else "fp32",
+        compute_capability=compute_capability,
+    )
+    assert [engine.manifest.stage for engine in engines] == ["localise", "classify"]
+    for engine in engines:
+        assert engine.path.is_relative_to(cache)
+        assert cache.stat().st_mode & 0o777 == 0o700
+        assert load_engine(engine.path) == engine
+        assert engine.manifest.bundle == made.digest
+        assert engine.manifest.flags == ("STRONGLY_TYPED",)
+        assert engine.size > 100_000
+
+
+def test_int8_engines_hold_int8_weights(made: Bundle) -> None:
+    sizes = {
+        precision: [
+            e.size for e in build_engines(made, precision=precision, compute_capability="8.9")
+        ]  # type: ignore[arg-type]
+        for precision in ("fp32", "int8")
+    }
+    # Most weights shrink to a quarter; what the engine holds beside them does not.
+    assert all(int8 < 0.75 * fp32 for int8, fp32 in zip(sizes["int8"], sizes["fp32"], strict=True))
+
+
+def test_the_command_builds_and_inspect_reads_it(invoke: Invoke, made: Bundle) -> None:
+    built = invoke(["build", made.path, "--compute-capability", "8.9", "--json"])
+    assert built.exit_code == 0
+    for engine in json.loads(built.stdout):
+        shown = invoke(["inspect", engine["path"], "--json"])
+        assert json.loads(shown.stdout)["engine"] == engine["engine"]
+
+
+def test_a_graph_for_another_runtime_is_rejected_with_tensorrts_reason(
+    bundle: Bundle,
+) -> None:
+    foreign = bundle.extended(
+        {
+            "models/localise/trt.int8.onnx": bundle.read("models/localise/ort-x64-vnni.int8.onnx"),
+        },
+        {},
+    )
+    with pytest.raises(BackendError, match="stage 'localise': TensorRT rejects the graph: "):
+        build_engines(foreign, precision="int8", compute_capability="8.9")
+
+
+def test_an_unknown_gpu_is_refused(made: Bundle) -> None:
+    with pytest.raises(BackendError, match=r"does not build for .* 9\.0; it builds for .*8\.9"):
+        build_engines(made, precision="fp32", compute_capability="9.0")
+
+
+def test_a_changed_engine_is_refused(made: Bundle) -> None:
+    engine = build_engines(made, precision="int8", compute_capability="8.9")[1]
+    data = bytearray(engine.path.read_bytes())
+    data[-1] ^= 1
+    engine.path.write_bytes(data)
+    with pytest.raises(BundleError, match="has changed since it was built; build it again"):
+        load_engine(engine.path)

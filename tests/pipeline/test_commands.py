@@ -1,0 +1,254 @@
+"""Every verb, one by one, on a new bundle made from the shipped checkpoints."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from jsonschema import Draft202012Validator
+from pydicom import dcmread
+
+from cspine.bundle import Bundle
+from cspine.errors import BundleError
+from cspine.findings import findings_schema
+from cspine_phantom.cases import phantom
+
+Invoke = Callable[[Sequence[object]], Result]
+
+
+def documents(result: Result) -> Any:
+    """The JSON that a verb printed, and nothing else."""
+    return json.loads(result.stdout)
+
+
+def test_the_chain(
+    invoke: Invoke, sets: Path, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    bundle = tmp_path / "xray.cspine"
+    weights = [f"--checkpoint={stage}={path}" for stage, path in checkpoints.items()]
+    study = sets / "faults" / "studies"
+
+    exported = invoke(["export", "xray-compression", *weights, "-o", bundle, "--json"])
+    assert exported.exit_code == 0
+    assert {each["stage"] for each in documents(exported)["parity"]} == {"localise", "classify"}
+
+    nothing_yet = invoke(["run", bundle, study, "--json"])
+    assert {each["identity"]["precision"] for each in documents(nothing_yet)} == {"fp32"}
+
+    calibrated = invoke(["calibrate", bundle, "--set", sets / "calibration", "--json"])
+    assert calibrated.exit_code == 0
+    tables = documents(calibrated)["tables"]
+    assert tables["classify"]["samples"] == 16 * 6
+
+    emitted = invoke(
+        ["emit", bundle, "--target", "ort-x64-vnni", "--estimator", "minmax", "--json"]
+    )
+    assert {each["estimator"] for each in documents(emitted)["emissions"]} == {"minmax"}
+
+    verified = invoke(["verify", bundle, "--set", sets / "test", "--json"])
+    assert (verified.exit_code, documents(verified)["verdict"]) == (0, "pass")
+
+    ran = invoke(["run", bundle, study, "-o", tmp_path / "results", "--json"])
+    assert ran.exit_code == 0
+    for found in documents(ran):
+        Draft202012Validator(findings_schema()).validate(found)
+        assert found["identity"]["precision"] == "int8"
+    assert [found["status"] for found in documents(ran)] == ["answered"] * 2 + ["refused"] * 2
+    levels = documents(ran)[0]["levels"]
+    assert [level["label"] for level in levels] == ["C2/3", "C3/4", "C4/5", "C5/6", "C6/7", "C7/T1"]
+    written = sorted(path.name for path in (tmp_path / "results").rglob("*.*"))
+    assert written == ["findings.json"] * 4 + ["overlay.png"] * 2
+
+    benched = invoke(
+        ["bench", bundle, "--study", sets / "test" / "studies" / "phantom-502-00000", "--blocks", 6]
+        + ["--record", tmp_path / "record.json", "--json"]
+    )
+    assert benched.exit_code == 0
+    assert json.loads((tmp_path / "record.json").read_text()) == documents(benched)
+
+    inspected = documents(invoke(["inspect", bundle, "--json"]))
+    assert inspected["evidence"] == [
+        {"backend": "onnxruntime", "target": "ort-x64-vnni", "verdict": "pass"}
+    ]
+    model = bundle / "models" / "classify" / "ort-x64-vnni.int8.onnx"
+    assert documents(invoke(["inspect", model, "--json"]))["integer_kernels"]["QLinearConv"] > 0
+    assert documents(invoke(["doctor", "--json"]))["device"]["cores"] >= 1
+
+
+def test_people_get_tables(invoke: Invoke, made: Bundle, sets: Path) -> None:
+    ran = invoke(["run", made.path, sets / "faults" / "studies"])
+    assert "WRONG_VIEW: The header states a view that is not lateral." in ran.stdout
+    assert "C5/6" in ran.stdout
+    assert "stage" in invoke(["inspect", made.path]).stdout
+    assert "onnxruntime" in invoke(["doctor"]).stdout
+
+
+def test_verify_on_the_calibration_set_is_refused(
+    invoke: Invoke, bundle: Bundle, sets: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    copy = tmp_path / "set"
+    shutil.copytree(sets / "test", copy)
+    table = copy / "cases.csv"
+    table.write_text(table.read_text().replace(",test,", ",calibration,"))
+    result = command("calibrate", bundle.path, "--set", copy)
+    assert result.returncode == 0, result.stderr
+    result = command("verify", bundle.path, "--set", copy)
+    assert result.returncode == 2
+    assert "no case of split 'test'" in result.stderr
+
+
+def command(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The installed command, as a user runs it."""
+    program = Path(sys.executable).with_name("cspine")
+    return subprocess.run(
+        [program, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, check=False
+    )
+
+
+def modified(sets: Path, to: Path, **elements: object) -> Path:
+    """A clean phantom with some elements changed."""
+    dataset = dcmread(sets / "test" / "studies" / "phantom-502-00000" / "image.dcm")
+    for name, value in elements.items():
+        setattr(dataset, name, value)
+    dataset.save_as(to, enforce_file_format=True)
+    return to
+
+
+@pytest.mark.parametrize(
+    ("elements", "code"),
+    [
+        (
+            {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2", "Modality": "CT"},
+            "UNSUPPORTED_OBJECT",
+        ),
+        ({"ViewPosition": "AP", "ViewCodeSequence": []}, "WRONG_VIEW"),
+        ({"BodyPartExamined": "CHEST"}, "WRONG_ANATOMY"),
+        ({"PatientOrientation": ["L", "F"], "PixelData": b"\0\0"}, "UNSUPPORTED_OBJECT"),
+    ],
+)
+def test_wrong_studies_are_answered_with_a_refusal_and_no_score(
+    made: Bundle, sets: Path, tmp_path: Path, elements: dict[str, object], code: str
+) -> None:
+    result = command("run", made.path, modified(sets, tmp_path / "x.dcm", **elements), "--json")
+    assert result.returncode == 0, result.stderr
+    (found,) = json.loads(result.stdout)
+    assert (found["status"], found["refusal"]["code"]) == ("refused", code)
+    assert found["levels"] == []
+    assert not result.stderr
+
+
+def test_a_mirrored_image_contradicts_its_header(made: Bundle, sets: Path, tmp_path: Path) -> None:
+    clean = dcmread(sets / "test" / "studies" / "phantom-502-00000" / "image.dcm")
+    flipped = clean.pixel_array[:, ::-1].tobytes()
+    path = modified(sets, tmp_path / "mirrored.dcm", PixelData=flipped)
+    (found,) = json.loads(command("run", made.path, path, "--json").stdout)
+    assert found["refusal"]["code"] == "ORIENTATION_CONFLICT"
+
+
+def test_a_lateral_header_on_a_frontal_picture_gets_no_score(made: Bundle, tmp_path: Path) -> None:
+    for number in range(6):
+        dataset = phantom(seed=504, number=number, fault="ap").dataset
+        dataset.ViewPosition = "LL"
+        dataset.ViewCodeSequence = []
+        dataset.PatientOrientation = ["P", "F"]
+        dataset.save_as(tmp_path / f"{number}.dcm", enforce_file_format=True)
+    result = command("run", made.path, tmp_path, "--json")
+    assert all(found["status"] == "refused" for found in json.loads(result.stdout))
+
+
+@pytest.mark.parametrize("kind", ["empty file", "text file", "empty folder", "nothing", "PNG"])
+def test_what_is_no_study_exits_2_with_a_line_and_no_traceback(
+    made: Bundle, sets: Path, tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "input"
+    match kind:
+        case "empty file":
+            path.touch()
+        case "text file":
+            path.write_text("DOE^JANE, a letter")
+        case "empty folder":
+            path.mkdir()
+        case "PNG":
+            path = next((sets / "test" / "masks").iterdir())
+    result = command("run", made.path, path)
+    assert result.returncode == 2
+    assert result.stderr.startswith("cspine: ")
+    assert "Traceback" not in result.stdout + result.stderr
+    assert "DOE" not in result.stdout + result.stderr
+    assert "0." not in result.stdout
+
+
+def test_one_unreadable_file_does_not_stop_the_others(
+    made: Bundle, sets: Path, tmp_path: Path
+) -> None:
+    junk = tmp_path / "junk.dcm"
+    junk.write_bytes(os.urandom(999))
+    good = sets / "test" / "studies" / "phantom-502-00000"
+    result = command("run", made.path, junk, good, "--json")
+    assert result.returncode == 2
+    assert "junk.dcm: not a DICOM file" in result.stderr
+    (found,) = json.loads(result.stdout)
+    assert found["status"] == "answered"
+
+
+def test_every_file_of_the_bundle_is_guarded(bundle: Bundle) -> None:
+    names = ["manifest.json", *bundle.manifest.files]
+    assert len(names) == 1 + 1 + 2 * (1 + 1 + 5)
+    for name in names:
+        path = bundle.path / name
+        data = path.read_bytes()
+        for place in (0, len(data) // 2, len(data) - 1):
+            path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+            with pytest.raises(BundleError, match=path.name):
+                Bundle.open(bundle.path)
+        path.unlink()
+        with pytest.raises(BundleError, match=path.name):
+            Bundle.open(bundle.path)
+        path.write_bytes(data)
+    Bundle.open(bundle.path)
+
+
+def test_a_changed_bundle_exits_2_and_judges_nothing(bundle: Bundle, sets: Path) -> None:
+    path = bundle.path / "models" / "classify" / "fp32.onnx"
+    data = bytearray(path.read_bytes())
+    data[1000] ^= 1
+    path.write_bytes(data)
+    result = command("run", bundle.path, sets / "test" / "studies" / "phantom-502-00000")
+    assert result.returncode == 2
+    assert "models/classify/fp32.onnx has changed" in result.stderr
+    assert not result.stdout
+
+
+def test_int8_without_evidence_is_refused(bundle: Bundle, sets: Path) -> None:
+    study = sets / "test" / "studies" / "phantom-502-00000"
+    result = command("run", bundle.path, study, "--precision", "int8")
+    assert result.returncode == 2
+    assert "INT8 may not answer: the verdict of INT8 is missing" in result.stderr
+    assert "cspine verify" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["rum"], "no command 'rum'; did you mean 'run'?"),
+        (["run"], "Missing argument"),
+        (["run", "nowhere", "nothing"], "no manifest.json there, so it is no bundle"),
+        (["export", "xray-compresion", "--checkpoint", "a=b", "-o", "c"], "did you mean"),
+        (["export", "xray-compression", "--checkpoint", "a", "-o", "c"], "expected STAGE=FILE"),
+        (["inspect", "x.txt"], "expected a bundle's folder, an .onnx or an .engine file"),
+    ],
+)
+def test_usage_errors_exit_2(arguments: list[str], message: str, tmp_path: Path) -> None:
+    result = command(*arguments, cwd=tmp_path)
+    assert result.returncode == 2
+    assert message in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,151 @@
+"""Checkpoints in: safely, completely, or not at all."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from cspine.bundle import Bundle
+from cspine.dicom.select import Study
+from cspine.errors import ModelError
+from cspine.spec import shipped_spec
+from cspine_export import parity
+from cspine_export.architecture import build_network
+from cspine_export.checkpoint import load_state, load_weights
+from cspine_export.export import export
+from cspine.spec import Architecture, load_spec
+
+PIPELINE = shipped_spec("xray-compression")
+
+
+def test_parity_is_proven_on_real_inputs_and_on_noise(made: Bundle) -> None:
+    for stage, outputs in (("localise", ["logits"]), ("classify", ["logits", "cam"])):
+        found = made.manifest.provenance[f"models/{stage}/fp32.onnx"]["parity"]
+        assert [each["output"] for each in found] == outputs
+        assert all(each["tensors"] == 4 for each in found)  # two studies, two batches of noise
+        assert all(each["relative"] <= parity.LARGEST_RELATIVE_ERROR for each in found)
+
+
+def test_graphs_are_plain_folded_and_batched(made: Bundle) -> None:
+    for stage in ("localise", "classify"):
+        model = onnx.load_from_string(made.model(stage))
+        onnx.checker.check_model(model, full_check=True)
+        assert [opset.version for opset in model.opset_import if not opset.domain] == [17]
+        operators = {node.op_type for node in model.graph.node}
+        assert not operators & {"BatchNormalization", "Constant", "Identity", "Dropout"}
+        for value in (*model.graph.input, *model.graph.output):
+            assert value.type.tensor_type.shape.dim[0].dim_param == "batch"
+
+
+def test_a_disagreeing_graph_stops_the_export(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, checkpoints: dict[str, Path]
+) -> None:
+    monkeypatch.setattr(parity, "LARGEST_RELATIVE_ERROR", 0.0)
+    with pytest.raises(ModelError, match="disagrees with PyTorch by .* nothing was written"):
+        export(PIPELINE, checkpoints, studies=[], to=tmp_path / "b")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_pytorch_file_of_tensors_is_read_like_safetensors(
+    tmp_path: Path, checkpoints: dict[str, Path]
+) -> None:
+    state = load_file(checkpoints["classify"])
+    torch.save(state, tmp_path / "classify.pt")
+    again = load_state(tmp_path / "classify.pt")
+    assert state.keys() == again.keys()
+    assert all(torch.equal(state[name], again[name]) for name in state)
+
+
+class Bomb:
+    """Would make a file if it were unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
+    torch.save({"weight": Bomb(tmp_path / "boom")}, tmp_path / "bad.pt")
+    (tmp_path / "plain.pt").write_bytes(pickle.dumps(Bomb(tmp_path / "boom")))
+    with pytest.raises(ModelError, match="unpickling it could run code; save the weights alone"):
+        load_state(tmp_path / "bad.pt")
+    with pytest.raises(ModelError):
+        load_state(tmp_path / "plain.pt")
+    assert not (tmp_path / "boom").exists()
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+@pytest.mark.parametrize("content", [b"", b"junk" * 100])
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path, suffix: str, content: bytes) -> None:
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"x\.(safetensors|pt): "):
+        load_state(path)
+
+
+def test_a_missing_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"none\.pt: cannot be read: No such file"):
+        load_state(tmp_path / "none.pt")
+
+
+def test_mismatches_are_named(tmp_path: Path, checkpoints: dict[str, Path]) -> None:
+    classify = load_spec(PIPELINE).networks[1]
+    network = build_network(classify.architecture)
+    state = load_file(checkpoints["classify"])
+    with pytest.raises(ModelError, match=r"w: .*lacks 'fc\.bias' \(1 in all\)"):
+        load_weights(network, {k: v for k, v in state.items() if k != "fc.bias"}, where="w")
+    with pytest.raises(ModelError, match=r"holds 'optimizer', which the network has not"):
+        load_weights(network, {**state, "optimizer": torch.zeros(1)}, where="w")
+    with pytest.raises(
+        ModelError, match=r"'fc\.bias' has shape \(2,\), the network expects \(1,\)"
+    ):
+        load_weights(network, {**state, "fc.bias": torch.zeros(2)}, where="w")
+    with pytest.raises(ModelError, match=r"'fc\.bias' holds values that are not finite"):
+        load_weights(network, {**state, "fc.bias": torch.tensor([float("nan")])}, where="w")
+
+
+def test_stages_and_checkpoints_must_match(tmp_path: Path, checkpoints: dict[str, Path]) -> None:
+    with pytest.raises(ModelError, match="no network stage 'clasify'.*did you mean 'classify'"):
+        export(PIPELINE, {"clasify": checkpoints["classify"]}, studies=[], to=tmp_path / "b")
+    with pytest.raises(ModelError, match="'localise' .* has no checkpoint; add --checkpoint"):
+        export(PIPELINE, {"classify": checkpoints["classify"]}, studies=[], to=tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("factory", "arguments", "message"),
+    [
+        ("os:system", {"command": "true"}, "only monai.networks.nets is trusted to run"),
+        ("monai.networks.nets:Nothing", {}, "has no network 'Nothing'"),
+        ("monai.networks.nets:ResNet", {"depth": 3}, "refuses its arguments"),
+    ],
+)
+def test_factories_are_trusted_by_name(
+    factory: str, arguments: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        build_network(Architecture(factory=factory, arguments=arguments))
+
+
+def test_half_precision_survives_the_round_trip(
+    tmp_path: Path, checkpoints: dict[str, Path], studies: list[Study]
+) -> None:
+    state = {
+        name: value.float() if value.is_floating_point() else value
+        for name, value in load_file(checkpoints["classify"]).items()
+    }
+    save_file(state, tmp_path / "wide.safetensors")
+    both = [
+        export(
+            PIPELINE, {**checkpoints, "classify": path}, studies=studies[:1], to=tmp_path / name
+        ).model("classify")
+        for name, path in (("a", checkpoints["classify"]), ("b", tmp_path / "wide.safetensors"))
+    ]
+    assert both[0] == both[1]

@@ -1,0 +1,219 @@
+"""What the documents say of the files is what the code reads and writes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import TypeVar, get_args
+
+import jsonschema
+import msgspec
+import numpy as np
+import pytest
+
+from cspine import findings, spec
+from cspine.bundle import Manifest
+from cspine.cache import cache_key
+from cspine.device import Device
+from cspine.engines import EngineManifest
+from cspine.stages.levels import level_names
+from cspine_bench import bench, verdict
+from cspine_bench.answers import Figure, Performance
+from cspine_bench.cases import SPLITS, read_cases
+from cspine_bench.latency import quantile_interval, ratio_interval
+from cspine_calibration.emit import Summary
+from cspine_calibration.table import CalibrationTable, summarize
+
+DOCS = Path(__file__).parents[2] / "docs"
+FORMATS = (DOCS / "formats.md").read_text(encoding="utf-8")
+REGENERATE = (
+    'python -c "import json; from cspine.findings import findings_schema; '
+    'print(json.dumps(findings_schema(), indent=2))" > docs/findings.schema.json'
+)
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+def section(heading: str) -> str:
+    """Return what stands under a heading, up to the next of any level."""
+    found = re.findall(rf"^##+ {re.escape(heading)}\n(.*?)(?=^##+ |\Z)", FORMATS, re.M | re.S)
+    assert len(found) == 1, f"docs/formats.md: {len(found)} headings {heading!r}"
+    return str(found[0])
+
+
+def chapter(heading: str) -> str:
+    """Return what stands under a heading of the second level, subsections included."""
+    (found,) = re.findall(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", FORMATS, re.M | re.S)
+    return str(found)
+
+
+def documented(heading: str) -> set[str]:
+    """Return the words in the first column of the table under a heading."""
+    rows = re.findall(r"^\| (`[^|]*?) \|", section(heading), re.M)
+    return {word for row in rows for word in re.findall(r"`([^`]+)`", row)}
+
+
+def example(heading: str, language: str = "json") -> str:
+    (found,) = re.findall(rf"^```{language}\n(.*?)^```", chapter(heading), re.M | re.S)
+    return str(found)
+
+
+def keys(struct: type[msgspec.Struct]) -> set[str]:
+    tag = struct.__struct_config__.tag_field
+    names = {field.encode_name for field in msgspec.structs.fields(struct)}
+    return names | ({tag} if tag else set())
+
+
+def read(heading: str, struct: type[S]) -> S:
+    """Read a chapter's example and check that nothing of it is lost, so that all of it is real."""
+    data = json.loads(example(heading))
+    value = msgspec.convert(data, struct)
+    assert json.loads(msgspec.json.encode(value)) == data
+    return value
+
+
+def test_schema_is_current():
+    published = json.loads((DOCS / "findings.schema.json").read_text(encoding="utf-8"))
+    assert published == findings.findings_schema(), f"it is old; run: {REGENERATE}"
+
+
+@pytest.mark.parametrize(
+    ("heading", "struct"),
+    [
+        ("The file", spec.PipelineSpec),
+        ("accept", spec.Accept),
+        ("gate", spec.Gate),
+        ("stage of kind segment", spec.Segment),
+        ("stage of kind levels", spec.Levels),
+        ("stage of kind classify", spec.Classify),
+        ("stage of kind explain", spec.Explain),
+        ("grey of kind percentile", spec.Percentile),
+        ("grey of kind standardise", spec.Standardise),
+        ("architecture", spec.Architecture),
+        ("manifest.json", Manifest),
+        ("The findings", findings.Findings),
+        ("refusal", findings.Refusal),
+        ("source", findings.Source),
+        ("identity", findings.Identity),
+        ("spacing", findings.Spacing),
+        ("vertebra", findings.Vertebra),
+        ("level", findings.Level),
+        ("withheld", findings.Withheld),
+        ("The evidence", verdict.Report),
+        ("performance", Performance),
+        ("figure", Figure),
+        ("difference", verdict.Difference),
+        ("flip", verdict.Flip),
+        ("The record", bench.Record),
+        ("statistic", bench.Statistic),
+        ("ratio", bench.Ratio),
+        ("The manifest", EngineManifest),
+    ],
+)
+def test_every_key_is_documented(heading, struct):
+    assert documented(heading) == keys(struct)
+
+
+def test_every_other_list_is_complete():
+    assert documented("device") == {field.name for field in fields(Device)}
+    assert documented("codes") == set(get_args(findings.Code))
+    assert documented("provenance of an INT8 model") == {
+        *(field.name for field in fields(Summary)), "onnx", "from",
+    }  # fmt: skip
+    flag = findings.findings_schema()["$defs"]["Spacing"]["properties"]["flag"]["enum"]
+    assert set(re.findall(r"`([a-z ]+)`: ", section("spacing"))) == set(flag)
+    assert all(f"`{split}`" in section("cases.csv") for split in SPLITS)
+
+
+def test_the_pipeline_file_is_read():
+    parsed = spec.parse_spec(example("Pipeline file", "toml").encode(), where="docs/formats.md")
+    assert parsed.level_count == 3
+
+
+def test_the_manifest_is_sealed():
+    manifest = read("Bundle", Manifest)
+    assert manifest.sealed() == manifest
+    assert manifest.provenance.keys() <= manifest.files.keys()
+    for name, words in [
+        ("fp32.onnx", "provenance of fp32.onnx"),
+        ("calibration.bin", "provenance of calibration.bin"),
+        ("int8.onnx", "provenance of an INT8 model"),
+    ]:
+        (facts,) = (value for path, value in manifest.provenance.items() if path.endswith(name))
+        assert facts.keys() == documented(words)
+
+
+def test_the_calibration_table_is_read():
+    header = json.loads(example("Calibration table"))
+    line = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    data = line + b"\n" + np.array([3, 2], "<i8").tobytes()
+    table = CalibrationTable.from_bytes(data)
+    assert table.to_bytes() == data
+    assert table.tensors["image"] == summarize(np.full(3, 0.75, np.float32))
+    assert table.tensors["relu"] == summarize(np.zeros(2, np.float32))
+    assert documented("header") == header.keys()
+    assert documented("tensor") == header["tensors"][0].keys()
+
+
+def test_the_case_set_is_read(tmp_path):
+    text = example("Case set", "csv")
+    for row in csv.DictReader(io.StringIO(text)):
+        for name in filter(None, (row["study"], row["mask"])):
+            file = tmp_path / name / ("" if Path(name).suffix else "image.dcm")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b"bytes")
+    (tmp_path / "cases.csv").write_text(text)
+    pipeline = spec.parse_spec(example("Pipeline file", "toml").encode(), where="docs/formats.md")
+    levels = level_names(pipeline.only(spec.Levels).vertebrae)
+    cases = read_cases(tmp_path, split="test", levels=levels).cases
+    assert [case.row for case in cases] == [3, 4]
+    assert cases[1].labels == {"C5/6": True, "C6/7": False}
+
+
+def test_the_findings_fit_their_schema():
+    found = read("Findings", findings.Findings)
+    jsonschema.Draft202012Validator(findings.findings_schema()).validate(
+        json.loads(found.to_json())
+    )
+    assert {level.positive for level in found.levels} == {
+        level.probability >= found.threshold for level in found.levels
+    }
+
+
+def test_the_evidence_is_read():
+    report = read("Evidence", verdict.Report)
+    assert all(flip.line > 1 for flip in report.flips)
+
+
+def test_the_latency_record_follows_from_its_samples():
+    record = read("Latency record", bench.Record)
+    reference, candidate = record.nanoseconds
+    assert candidate == record.candidate
+    for arm, parts in record.nanoseconds.items():
+        for part, samples in parts.items():
+            found = quantile_interval(np.array(samples).ravel() / 1e6, 0.5)
+            said = record.statistics[arm][part]
+            assert (said.median, said.low, said.high) == (found.value, found.low, found.high)
+    for part, said_ratio in record.speed.items():
+        arms = [np.array(record.nanoseconds[arm][part]) for arm in (reference, candidate)]
+        inverse = ratio_interval(*arms, seed=0)
+        assert said_ratio.value == round(1 / inverse.ratio, 3)
+        assert (said_ratio.low, said_ratio.high) == (
+            round(1 / inverse.high, 3),
+            round(1 / inverse.low, 3),
+        )
+
+
+def test_the_engine_manifest_is_read():
+    manifest = read("Engine manifest", EngineManifest)
+    assert len(cache_key(manifest)) == 32
+
+
+def test_links_between_documents_lead_somewhere():
+    for page in DOCS.rglob("*.md"):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cspine.errors import SpecError
+from cspine.spec import (
+    Classify,
+    Explain,
+    Levels,
+    PipelineSpec,
+    Segment,
+    load_spec,
+    parse_spec,
+    shipped_spec,
+)
+
+SHIPPED = shipped_spec("xray-compression").read_text()
+KEYS = (
+    "name title intended_use modality body_part view id size_px spacing_mm grey low high labels "
+    "factory masks_from vertebrae posterior minimum_area_mm2 minimum_pitch_mm maximum_pitch_mm "
+    "crops_from posterior_shift_mm positive negative threshold map_from auc_margin"
+).split()
+EXPLAIN = '[[stage]]\nid = "explain"\nkind = "explain"\nmap_from = "classify"\n'
+
+
+def fault(old: str, new: str) -> str:
+    """Return the message that the shipped file gives with its first ``old`` made ``new``."""
+    assert old in SHIPPED
+    with pytest.raises(SpecError) as caught:
+        parse_spec(SHIPPED.replace(old, new, 1).encode(), where="p.toml")
+    return str(caught.value)
+
+
+def test_the_shipped_pipeline_says_what_it_is(spec: PipelineSpec) -> None:
+    assert [type(stage) for stage in spec.stage] == [Segment, Levels, Classify, Explain]
+    assert [stage.id for stage in spec.networks] == ["localise", "classify"]
+    assert spec.level_count == 6
+    assert 0 < spec.only(Classify).threshold < 1
+    assert spec.accept.view == "lateral"
+
+
+def test_a_pipeline_is_found_by_name_or_by_path(tmp_path: Path) -> None:
+    assert shipped_spec("xray-compression").read_text() == SHIPPED
+    own = str(tmp_path / "own.toml")
+    assert shipped_spec(own) == Path(own)
+    with pytest.raises(SpecError) as caught:
+        shipped_spec("xray-compresion")
+    assert str(caught.value) == (
+        "no pipeline 'xray-compresion'; did you mean 'xray-compression'?; shipped are "
+        "xray-compression; your own is given as a path that ends in .toml"
+    )
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"none\.toml: cannot be read: No such file or directory"):
+        load_spec(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("data", [b"schema = ", b"\xff\xfe", b"schema = 1\nschema = 1"])
+def test_what_is_not_toml_is_said_to_be_none(data: bytes) -> None:
+    with pytest.raises(SpecError, match=r"^p\.toml: not TOML: "):
+        parse_spec(data, where="p.toml")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"schema = 1\na = " + b"[" * 5000, id="nested"),
+        pytest.param(b"schema = 1\na = " + b"1" * 5000, id="digits"),
+        pytest.param(b"schema = 1\nstage = [1]\n", id="stage"),
+    ],
+)
+def test_hostile_toml_is_a_fault_of_the_file(data: bytes) -> None:
+    # A file of another kind altogether must end in one line, not in a traceback of ours.
+    text = SHIPPED.split("[[stage]]", maxsplit=1)[0].replace("schema = 1", data.decode(), 1)
+    with pytest.raises(SpecError, match=r"^p\.toml: "):
+        parse_spec(text.encode(), where="p.toml")
+
+
+@pytest.mark.parametrize(("written", "shown"), [("schema = 2", "2"), ("", "None")])
+def test_another_schema_is_refused(written: str, shown: str) -> None:
+    expected = f"p.toml: schema is {shown}, this version reads schema 1"
+    assert fault("schema = 1", written) == expected
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_misspelt_key_fails_and_is_mended(key: str) -> None:
+    found = re.search(rf"\b{key} =", SHIPPED)
+    assert found
+    message = fault(found[0], f"{key}s =")
+    assert message.startswith("p.toml: Object contains unknown field")
+    assert f"`{key}s`" in message
+    assert message.endswith(f"; did you mean {key!r}?")
+
+
+@pytest.mark.parametrize("table", ["accept", "gate", "stage.architecture"])
+def test_a_misspelt_table_fails_and_is_mended(table: str) -> None:
+    assert fault(f"[{table}]", f"[{table}s]").endswith(f"did you mean {table.split('.')[-1]!r}?")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('id = "explain"', 'id = "classify"', "stage 'classify' stands twice"),
+        (
+            'masks_from = "localise"',
+            'masks_from = "localize"',
+            "stage 'levels': masks_from = 'localize' is no segment stage before it; "
+            "did you mean 'localise'?",
+        ),
+        (
+            'masks_from = "localise"',
+            'masks_from = "levels"',
+            "stage 'levels': masks_from = 'levels' is no segment stage before it",
+        ),
+        (
+            'masks_from = "localise"',
+            'masks_from = "classify"',
+            "stage 'levels': masks_from = 'classify' is no segment stage before it",
+        ),
+        (
+            'posterior = "posterior elements"',
+            'posterior = "posterior element"',
+            "stage 'levels': label 'posterior element' is not in stage 'localise'; "
+            "did you mean 'posterior elements'?",
+        ),
+        ('"C6", "C7", "T1", "posterior', '"C7", "T1", "posterior', "label 'C6' is not in stage"),
+        (EXPLAIN, "", "0 stages of kind 'explain', expected exactly one"),
+        (
+            EXPLAIN,
+            EXPLAIN + EXPLAIN.replace('"explain"', '"again"', 1),
+            "2 stages of kind 'explain', expected exactly one",
+        ),
+        ("threshold = ", "threshold = 1", "Expected `float` < 1.0 - at `stage 'classify'"),
+        ("threshold = ", "threshold = [] #", "got `array` - at `stage 'classify'.threshold`"),
+        ("size_px = [112, 112]", "size_px = [112, 4]", "Expected `int` >= 8"),
+        ('id = "levels"', 'id = "Levels 1"', "matching regex"),
+        ('view = "lateral"', 'view = "frontal"', "Invalid enum value 'frontal' - at `accept.view`"),
+        (
+            "threshold = ",
+            "# threshold = ",
+            "missing required field `threshold` - at `stage 'classify'`",
+        ),
+    ],
+)
+def test_a_broken_rule_is_told_with_its_stage(old: str, new: str, message: str) -> None:
+    told = fault(old, new)
+    assert told.startswith("p.toml: ")
+    assert message in told
+
+
+def test_a_reference_of_the_wrong_kind_is_not_suggested_back() -> None:
+    message = fault('crops_from = "levels"', 'crops_from = "localise"')
+    assert "crops_from = 'localise' is no levels stage before it" in message
+    assert "did you mean 'localise'" not in message
+
+
+def test_a_stage_refers_only_to_stages_before_it() -> None:
+    head, localise, levels, rest = SHIPPED.split("[[stage]]", maxsplit=3)
+    swapped = "[[stage]]".join([head, levels, localise, rest])
+    with pytest.raises(SpecError, match="masks_from = 'localise' is no segment stage before it"):
+        parse_spec(swapped.encode(), where="p.toml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("spacing_mm = 1.0", "spacing_mm = inf"),
+        ("posterior_shift_mm = 10.0", "posterior_shift_mm = nan"),
+        ("low = 1.0, high = 99.0", "low = 99.0, high = 1.0"),
+        ("minimum_pitch_mm = 8.0", "minimum_pitch_mm = 80.0"),
+        ('"C2", "C3", "C4", "C5", "C6", "C7", "T1"]\nposterior', '"C2"]\nposterior'),
+        ('"C2", "C3", "C4", "C5", "C6", "C7", "T1"]\nposterior', '"C2", "C2"]\nposterior'),
+    ],
+)
+def test_what_can_never_work_fails_before_a_study_does(old: str, new: str) -> None:
+    assert fault(old, new).startswith("p.toml: ")
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(
+    edits=st.lists(st.tuples(st.integers(0, len(SHIPPED)), st.binary(max_size=3)), max_size=6),
+    cut=st.tuples(st.integers(0, len(SHIPPED)), st.integers(0, 40)),
+)
+def test_a_damaged_file_is_refused_or_still_a_pipeline(
+    edits: list[tuple[int, bytes]], cut: tuple[int, int]
+) -> None:
+    data = bytearray(SHIPPED.encode())
+    for start, text in edits:
+        data[start : start + len(text)] = text
+    del data[cut[0] : sum(cut)]
+    told = "p.toml: "
+    try:
+        assert len(parse_spec(bytes(data), where="p.toml").networks) == 2
+    except SpecError as error:
+        told = str(error)
+    assert told.startswith("p.toml: ")
