@@ -40,7 +40,7 @@ bench: build/demo/xray.cspine
 	$(BIN)/cspine bench build/demo/xray.cspine --study build/demo/studies/studies/phantom-11-00000 \
 	  --study build/demo/studies/studies/phantom-11-00001 --blocks 60 --backend openvino \
 	  --record benchmarks/records/$(RECORD)-openvino.json
-	$(BIN)/python -m pytest tests/bench --benchmark-only \
+	$(BIN)/python -m pytest tests/bench --benchmark-enable --benchmark-only \
 	  --benchmark-json=benchmarks/records/$(RECORD)-stages.json
 
 verify: build/demo/xray.cspine

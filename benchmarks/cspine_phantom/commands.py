@@ -63,7 +63,8 @@ def xray(
 @phantom.command()
 @click.argument("pipeline")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
-def train(pipeline: str, output: Path) -> None:
+@json_option
+def train(pipeline: str, output: Path, as_json: bool) -> None:
     """Train the reference checkpoints of PIPELINE on two CPU cores and write them with their log.
 
     \b
@@ -74,7 +75,11 @@ def train(pipeline: str, output: Path) -> None:
     from cspine_phantom.train import Recipe
     from cspine_phantom.train import train as fit  # torch, for this verb only
 
-    fit(spec, Recipe(), output)
+    log = fit(spec, Recipe(), output)
+    if as_json:
+        emit_json(log)
+    else:
+        click.echo(output / "train.json")
 
 
 @click.command()

@@ -20,6 +20,7 @@ from cspine_bench.cases import read_cases
 from cspine_bench.commands import record_text, report_text
 from cspine_bench.verdict import answered_levels, verify
 from cspine_calibration.calibrate import calibrate, emit_targets
+from cspine_calibration.estimate import DEFAULT
 from cspine_calibration.targets import TARGETS
 from cspine_export.export import export
 from cspine_phantom.cases import write_cases
@@ -62,7 +63,7 @@ def run_demo(assets: Path, folder: Path, *, say: Callable[[str], None]) -> dict[
     levels = answered_levels(bundle)
     cases = read_cases(folder / "calibration", split="calibration", levels=levels)
     bundle = calibrate(bundle, cases, threads=None, progress=_silent)
-    bundle = emit_targets(bundle, tuple(TARGETS), estimator="mse")
+    bundle = emit_targets(bundle, tuple(TARGETS), estimator=DEFAULT)
 
     say(f"4 verify: INT8 against FP32 on {TEST_PATIENTS} patients that nothing was fitted to\n")
     device = this_device()

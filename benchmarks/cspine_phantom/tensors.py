@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -102,5 +103,5 @@ def _jittered(disc: Disc, jitter: np.random.Generator) -> Disc:
 def _progress(studies: Iterable[Phantom], total: int) -> Iterator[Phantom]:
     for number, study in enumerate(studies, 1):
         if number % 100 == 0 or number == total:
-            print(f"  {number} of {total} phantoms", flush=True)
+            print(f"  {number} of {total} phantoms", file=sys.stderr, flush=True)
         yield study

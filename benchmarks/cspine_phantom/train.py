@@ -8,6 +8,7 @@ the last digits of the weights from being the same on every machine.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -55,7 +56,6 @@ def train(spec: PipelineSpec, recipe: Recipe, folder: Path) -> dict[str, Any]:
     """
     started = time.monotonic()
     torch.manual_seed(recipe.seed)
-    print("simulating", flush=True)
     data = gather(spec, patients=recipe.train_patients, seed=recipe.seed, variants=recipe.variants)
     held = gather(spec, patients=recipe.tuning_patients, seed=recipe.seed + 1, variants=1)
     segment, classify = spec.only(Segment), spec.only(Classify)
@@ -156,7 +156,7 @@ def _fit(
         if (number + 1) % 100 == 0 or number + 1 == steps:
             losses.append(round(sum(window) / len(window), 4))
             window.clear()
-            print(f"  step {number + 1} of {steps}, loss {losses[-1]}", flush=True)
+            print(f"  step {number + 1} of {steps}, loss {losses[-1]}", file=sys.stderr, flush=True)
     return network.eval().to(memory_format=torch.contiguous_format), losses  # type: ignore[call-overload]
 
 

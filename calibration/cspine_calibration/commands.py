@@ -13,14 +13,13 @@ from cspine.console import bundle_argument, emit_json, json_option, table, threa
 from cspine.errors import ModelError, missing_extra
 from cspine.spec import Levels
 from cspine.stages.levels import level_names
+from cspine_calibration.estimate import DEFAULT, ESTIMATORS
 from cspine_calibration.targets import TARGETS
-
-ESTIMATORS = ("minmax", "percentile", "mse")
 
 estimator_option = click.option(
     "--estimator",
     type=click.Choice(ESTIMATORS),
-    default="mse",
+    default=DEFAULT,
     show_default=True,
     help="How ranges are taken from the table.",
 )

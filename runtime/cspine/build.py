@@ -12,7 +12,7 @@ from typing import Any
 
 from cspine.backends.tensorrt import tensorrt_logger, tensorrt_module
 from cspine.bundle import Bundle
-from cspine.engines import Engine, EngineManifest, store
+from cspine.engines import THIS_DEVICE, Engine, EngineManifest, store
 from cspine.errors import BackendError
 from cspine.files import sha256
 from cspine.precision import Precision
@@ -117,7 +117,7 @@ def _set_precision(trt: Any, config: Any, flags: Sequence[Any], precision: Preci
 def _set_device(trt: Any, config: Any, compute_capability: str | None) -> str:
     """Aim the builder at a GPU that need not be here, where this TensorRT can."""
     if compute_capability is None:
-        return "this device"
+        return THIS_DEVICE
     name = f"SM{compute_capability.replace('.', '')}"
     known = getattr(trt, "ComputeCapability", None)
     if known is None:

@@ -23,6 +23,7 @@ VERBS = {
     "calibrate": ("cspine_calibration.commands:calibrate", "A calibration table, then emission."),
     "emit": ("cspine_calibration.commands:emit", "INT8 ONNX for a target, from the table."),
     "build": ("cspine.commands.build:build", "TensorRT engines from the bundle's ONNX."),
+    "tune": ("cspine.commands.tune:tune", "The fastest way to answer, measured on this device."),
     "run": ("cspine.commands.run:run", "Findings, or a refusal, for each study."),
     "verify": ("cspine_bench.commands:verify", "INT8 against FP32: pass, fail or inconclusive."),
     "bench": ("cspine_bench.commands:bench", "Latency of INT8 and FP32, interleaved."),

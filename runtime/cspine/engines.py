@@ -16,6 +16,8 @@ from cspine.errors import BundleError
 from cspine.files import sha256, write_atomic
 from cspine.precision import Precision
 
+THIS_DEVICE = "this device"
+
 
 class EngineManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an engine was made from and for; digests are SHA-256 in hexadecimal."""
@@ -49,6 +51,27 @@ def store(engine: bytes, manifest: EngineManifest) -> Engine:
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
     write_atomic(path.with_suffix(".json"), text)
     return Engine(path, manifest, len(engine))
+
+
+def find_engine(*, bundle: str, stage: str, precision: Precision) -> bytes:
+    """Return the engine that this device built of a bundle's stage.
+
+    Raises
+    ------
+    BundleError
+        If there is none in the cache.
+    """
+    for sidecar in sorted((cache_folder() / "engines").glob("*.json")):
+        engine = load_engine(sidecar.with_suffix(".engine"))
+        made = engine.manifest
+        if (made.bundle, made.stage, made.precision) == (bundle, stage, precision) and (
+            made.compute_capability == THIS_DEVICE
+        ):
+            return engine.path.read_bytes()
+    raise BundleError(
+        f"stage {stage!r}: this device has built no {precision} engine of the bundle; "
+        f"run: cspine build BUNDLE --precision {precision}"
+    )
 
 
 def load_engine(path: Path) -> Engine:

@@ -27,8 +27,9 @@ NEGATIVE: Colour = (180, 200, 120)
 WARNING: Colour = (90, 200, 255)
 BACKGROUND: Colour = (24, 22, 20)
 
-# Half the length of the mark across a level, in crop pixels.
-MARK = 24
+# Columns of the mark across a level and of its name in front of it, as fractions of a crop.
+MARK = (0.16, 0.48)
+NAME = 0.10
 
 
 def overlay_png(findings: Findings, view: View) -> bytes:
@@ -88,11 +89,10 @@ def _draw_level(picture: Canvas, level: Level, crop: Affine, size: tuple[int, in
         corners = crop([[left, top], [right, top], [right, bottom], [left, bottom]])
         cv2.polylines(picture, [_integers(corners)], True, colour, 1, cv2.LINE_AA, 4)
     middle = (rows - 1) / 2
-    centre = (columns - 1) / 2
-    ends = crop([[centre - MARK, middle], [centre + MARK / 2, middle]])
+    ends = crop([[columns * place, middle] for place in MARK])
     cv2.polylines(picture, [_integers(ends)], False, colour, 2, cv2.LINE_AA, 4)
     text = f"{level.label}  {level.probability:.2f}"
-    x, y = crop([[centre - MARK - 4, middle]])[0]
+    x, y = crop([[columns * NAME, middle]])[0]
     width = _text_width(text, 22, 600)
     # The front of the crop may lie on either side of the picture.
     start = x - width if ends[0, 0] < ends[1, 0] else x
@@ -109,13 +109,13 @@ def _draw_panel(panel: Canvas, findings: Findings) -> None:
     for level in findings.levels:
         colour = POSITIVE if level.positive else NEGATIVE
         _text(panel, level.label, (MARGIN, y), 26, WHITE, weight=600)
-        _bar(panel, level, (MARGIN + 92, y - 20), findings.threshold, colour)
-        _text(panel, f"{level.probability:.2f}", (MARGIN + 290, y), 26, colour, weight=600)
-        _text(panel, level.decision, (MARGIN + 352, y), 16, colour)
+        _bar(panel, level, (MARGIN + 100, y - 20), findings.threshold, colour)
+        _text(panel, f"{level.probability:.2f}", (MARGIN + 270, y), 26, colour, weight=600)
+        _text(panel, level.decision, (MARGIN + 340, y - 1), 17, colour)
         y += 54
     for item in findings.withheld:
         _text(panel, item.label, (MARGIN, y), 26, GREY, weight=600)
-        _text(panel, f"withheld: {item.code}", (MARGIN + 92, y), 18, WARNING)
+        _text(panel, f"withheld: {item.code}", (MARGIN + 100, y), 18, WARNING)
         y += 54
     identity, spacing = findings.identity, findings.spacing
     y += 6
@@ -141,7 +141,7 @@ def _bar(
     panel: Canvas, level: Level, corner: tuple[int, int], threshold: float, colour: Colour
 ) -> None:
     x, y = corner
-    width, height = 180, 22
+    width, height = 150, 22
     cv2.rectangle(panel, (x, y), (x + width, y + height), (60, 56, 52), -1)
     filled = round(width * level.probability)
     cv2.rectangle(panel, (x, y), (x + filled, y + height), colour, -1)

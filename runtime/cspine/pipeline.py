@@ -13,6 +13,7 @@ from cspine.backends import Array, open_backend
 from cspine.bundle import Bundle
 from cspine.dicom.read import read_image
 from cspine.dicom.select import Study, select
+from cspine.engines import find_engine
 from cspine.findings import Findings, Identity, Level, Refused, Source
 from cspine.image import Image
 from cspine.precision import Choice
@@ -106,9 +107,7 @@ class Pipeline:
         sessions = {
             stage.id: Session(
                 stage.id,
-                open_backend(
-                    choice.backend, bundle.model(stage.id, target=choice.target), threads=threads
-                ),
+                open_backend(choice.backend, _model(bundle, stage.id, choice), threads=threads),
             )
             for stage in bundle.spec.networks
         }
@@ -260,3 +259,10 @@ class Pipeline:
             withheld=(),
             notes=(),
         )
+
+
+def _model(bundle: Bundle, stage: str, choice: Choice) -> bytes:
+    """Return what a backend loads: the bundle's graph, or the engine this device built of it."""
+    if choice.backend == "tensorrt":
+        return find_engine(bundle=bundle.digest, stage=stage, precision=choice.precision)
+    return bundle.model(stage, target=choice.target)

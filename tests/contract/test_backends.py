@@ -164,13 +164,11 @@ def test_a_damaged_model_is_refused(name: str, damage: Callable[[bytes], bytes])
 
 
 def test_an_unknown_backend_is_refused() -> None:
-    with pytest.raises(BackendError, match="unknown backend 'openvin'.*did you mean 'openvino'"):
+    with pytest.raises(BackendError, match=r"unknown backend 'openvin'.*did you mean 'openvino'"):
         open_backend("openvin", model())
 
 
-def test_every_backend_has_a_branch() -> None:
-    for name in BACKENDS:
-        try:
-            open_backend(name, b"").close()
-        except BackendError as error:
-            assert "unknown backend" not in str(error)
+@pytest.mark.parametrize("name", BACKENDS)
+def test_every_backend_has_a_branch(name: str) -> None:
+    with pytest.raises(BackendError, match=r"^(?!unknown backend)"):
+        open_backend(name, b"")

@@ -16,6 +16,7 @@ from cspine.spec import shipped_spec
 from cspine_bench.cases import read_cases
 from cspine_bench.verdict import answered_levels
 from cspine_calibration.calibrate import calibrate, emit_targets
+from cspine_calibration.estimate import DEFAULT
 from cspine_calibration.targets import TARGETS
 from cspine_export.export import export
 from cspine_phantom.cases import write_cases
@@ -56,7 +57,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, sets: Path, studies: list[Stu
     bundle = export(shipped_spec("xray-compression"), CHECKPOINTS, studies=studies[:2], to=path)
     cases = read_cases(sets / "calibration", split="calibration", levels=answered_levels(bundle))
     bundle = calibrate(bundle, cases, threads=None, progress=lambda done, total: None)
-    return emit_targets(bundle, tuple(TARGETS), estimator="mse")
+    return emit_targets(bundle, tuple(TARGETS), estimator=DEFAULT)
 
 
 @pytest.fixture

@@ -66,12 +66,11 @@ def test_the_chain(
     written = sorted(path.name for path in (tmp_path / "results").rglob("*.*"))
     assert written == ["findings.json"] * 4 + ["overlay.png"] * 2
 
-    benched = invoke(
-        ["bench", bundle, "--study", sets / "test" / "studies" / "phantom-502-00000", "--blocks", 6]
-        + ["--record", tmp_path / "record.json", "--json"]
-    )
+    one = sets / "test" / "studies" / "phantom-502-00000"
+    record = tmp_path / "record.json"
+    benched = invoke(["bench", bundle, "--study", one, "--blocks", 6, "--record", record, "--json"])
     assert benched.exit_code == 0
-    assert json.loads((tmp_path / "record.json").read_text()) == documents(benched)
+    assert json.loads(record.read_text()) == documents(benched)
 
     inspected = documents(invoke(["inspect", bundle, "--json"]))
     assert inspected["evidence"] == [

@@ -14,12 +14,11 @@ from safetensors.torch import load_file, save_file
 from cspine.bundle import Bundle
 from cspine.dicom.select import Study
 from cspine.errors import ModelError
-from cspine.spec import shipped_spec
+from cspine.spec import Architecture, load_spec, shipped_spec
 from cspine_export import parity
 from cspine_export.architecture import build_network
 from cspine_export.checkpoint import load_state, load_weights
 from cspine_export.export import export
-from cspine.spec import Architecture, load_spec
 
 PIPELINE = shipped_spec("xray-compression")
 
@@ -47,7 +46,7 @@ def test_a_disagreeing_graph_stops_the_export(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, checkpoints: dict[str, Path]
 ) -> None:
     monkeypatch.setattr(parity, "LARGEST_RELATIVE_ERROR", 0.0)
-    with pytest.raises(ModelError, match="disagrees with PyTorch by .* nothing was written"):
+    with pytest.raises(ModelError, match=r"disagrees with PyTorch by .* nothing was written"):
         export(PIPELINE, checkpoints, studies=[], to=tmp_path / "b")
     assert not any(tmp_path.iterdir())
 
@@ -113,9 +112,9 @@ def test_mismatches_are_named(tmp_path: Path, checkpoints: dict[str, Path]) -> N
 
 
 def test_stages_and_checkpoints_must_match(tmp_path: Path, checkpoints: dict[str, Path]) -> None:
-    with pytest.raises(ModelError, match="no network stage 'clasify'.*did you mean 'classify'"):
+    with pytest.raises(ModelError, match=r"no network stage 'clasify'.*did you mean 'classify'"):
         export(PIPELINE, {"clasify": checkpoints["classify"]}, studies=[], to=tmp_path / "b")
-    with pytest.raises(ModelError, match="'localise' .* has no checkpoint; add --checkpoint"):
+    with pytest.raises(ModelError, match=r"'localise' .* has no checkpoint; add --checkpoint"):
         export(PIPELINE, {"classify": checkpoints["classify"]}, studies=[], to=tmp_path / "b")
 
 

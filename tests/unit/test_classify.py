@@ -77,16 +77,11 @@ def test_a_mirrored_study_gives_the_same_crop(
     rows, columns = round(110 / mm), round(131 / mm)
     pixels = clouds(rows, columns)
     x, across = 61.3, (columns - 1) * mm
+    one = crop_map(disc(x, 52.7, degrees=degrees), facing="left", stage=classify)
+    other = crop_map(disc(across - x, 52.7, degrees=-degrees), facing="right", stage=classify)
     crops = [
-        sample(
-            turned,
-            [zoom(1 / mm) @ crop_map(level, facing=facing, stage=classify)],
-            size_px=classify.size_px,
-        )[0]
-        for turned, level, facing in (
-            (pixels, disc(x, 52.7, degrees=degrees), "left"),
-            (pixels[:, ::-1].copy(), disc(across - x, 52.7, degrees=-degrees), "right"),
-        )
+        sample(seen, [zoom(1 / mm) @ crop], size_px=classify.size_px)[0]
+        for seen, crop in ((pixels, one), (pixels[:, ::-1].copy(), other))
     ]
     contrast = float(crops[0].max() - crops[0].min())
     assert np.abs(crops[0] - crops[1]).max() < 0.01 * contrast
@@ -98,7 +93,8 @@ def test_every_level_is_one_image_of_the_batch(classify: Classify) -> None:
         zoom(2) @ crop_map(disc(60, y), facing="left", stage=classify) for y in (40.0, 58.0, 76.0)
     ]
     batch = classify_feeds(image, maps, classify)["image"]
-    assert (batch.dtype, batch.shape) == (np.float32, (3, 1, 112, 112))
+    assert batch.dtype == np.float32
+    assert batch.shape == (3, 1, 112, 112)
     assert batch.flags.c_contiguous
     assert batch.mean(axis=(1, 2, 3)) == pytest.approx([0, 0, 0], abs=1e-4)
     alone = classify_feeds(image, maps[1:2], classify)["image"]
@@ -112,7 +108,8 @@ def test_the_localiser_sees_the_whole_image(spec: PipelineSpec) -> None:
     assert to_image([95.5, 127.5]) == pytest.approx([149.5, 199.5])
     assert to_image.scale == pytest.approx(2)
     fed = segment_feeds(image, to_image, stage)["image"]
-    assert (fed.dtype, fed.shape) == (np.float32, (1, 1, 256, 192))
+    assert fed.dtype == np.float32
+    assert fed.shape == (1, 1, 256, 192)
     assert fed.flags.c_contiguous
     assert (fed.min(), fed.max()) == (0, 1)
     # 200 x 150 mm in the middle of 256 x 192; beyond it lies the lowest grey.
@@ -131,7 +128,8 @@ def test_the_label_of_a_pixel_is_its_largest_logit() -> None:
 def test_probabilities_are_sigmoids_in_double_precision() -> None:
     logits = np.array([[-3.0], [0], [0.5], [40]], np.float32)
     found = probabilities({"logits": logits})
-    assert (found.dtype, found.shape) == (np.float32, (4,))
+    assert found.dtype == np.float32
+    assert found.shape == (4,)
     assert found == pytest.approx([0.04742587, 0.5, 0.62245933, 1.0], rel=1e-6)
     assert np.array_equal(found, probabilities({"logits": logits.astype(np.float64)}))
 

@@ -38,7 +38,8 @@ def eight_bit(dataset: Dataset, values: npt.ArrayLike) -> Dataset:
 
 def test_an_image_carries_its_geometry_and_origin(radiograph: Dataset, saved: Save) -> None:
     image = read_image(read_dataset(saved(radiograph)))
-    assert (image.pixels.dtype, image.pixels.shape) == (np.float32, (8, 6))
+    assert image.pixels.dtype == np.float32
+    assert image.pixels.shape == (8, 6)
     assert image.pixels.ravel().tolist() == list(range(48))
     assert image.pixels.flags.c_contiguous
     assert not image.pixels.flags.writeable
@@ -151,9 +152,11 @@ def test_signed_pixels_keep_their_sign(radiograph: Dataset) -> None:
 
 @pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
 def test_compressed_pixels_are_the_same(radiograph: Dataset, saved: Save, syntax: str) -> None:
+    radiograph.Rows, radiograph.Columns = 64, 48
+    radiograph.PixelData = np.arange(64 * 48, dtype="<u2").tobytes()
     radiograph.compress(syntax)
     image = read_image(read_dataset(saved(radiograph)))
-    assert image.pixels.ravel().tolist() == list(range(48))
+    assert image.pixels.ravel().tolist() == list(range(64 * 48))
 
 
 def refusal(dataset: Dataset) -> tuple[str, str]:
@@ -289,6 +292,18 @@ def test_a_name_in_the_wrong_element_is_never_repeated(
     before, after = path.read_bytes().rsplit(value.encode(), 1)
     path.write_bytes(before + misplaced + after)
     assert "Quill" not in answered(path, spec)
+
+
+@pytest.mark.parametrize(
+    "tag", [b"\x08\0\x18\0", b"\x18\0\x15\0", b"\x20\0\x0d\0", b"\x28\0\x02\0"]
+)
+def test_an_element_of_no_known_type_is_refused_or_passed_over(
+    radiograph: Dataset, saved: Save, spec: PipelineSpec, tag: bytes
+) -> None:
+    path = saved(radiograph)
+    before, after = path.read_bytes().split(tag, 1)
+    path.write_bytes(before + tag + b"ZZ" + after[2:])
+    assert "QUILLFEATHER" not in answered(path, spec)
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)

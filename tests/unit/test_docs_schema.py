@@ -17,7 +17,6 @@ import pytest
 
 from cspine import findings, spec
 from cspine.bundle import Manifest
-from cspine.cache import cache_key
 from cspine.device import Device
 from cspine.engines import EngineManifest
 from cspine.stages.levels import level_names
@@ -179,9 +178,9 @@ def test_the_findings_fit_their_schema():
     jsonschema.Draft202012Validator(findings.findings_schema()).validate(
         json.loads(found.to_json())
     )
-    assert {level.positive for level in found.levels} == {
-        level.probability >= found.threshold for level in found.levels
-    }
+    assert found.levels
+    for level in found.levels:
+        assert level.positive == (level.probability >= found.threshold)
 
 
 def test_the_evidence_is_read():
@@ -209,8 +208,8 @@ def test_the_latency_record_follows_from_its_samples():
 
 
 def test_the_engine_manifest_is_read():
-    manifest = read("Engine manifest", EngineManifest)
-    assert len(cache_key(manifest)) == 32
+    smallest, usual, largest = read("Engine manifest", EngineManifest).batch
+    assert smallest <= usual <= largest
 
 
 def test_links_between_documents_lead_somewhere():

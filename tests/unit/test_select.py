@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from pathlib import Path
 from time import monotonic
@@ -13,7 +13,7 @@ from pydicom.uid import CTImageStorage
 from cspine.dicom.read import read_dataset, read_image
 from cspine.dicom.select import Study, dicom_files, read_studies, select
 from cspine.errors import StudyError
-from cspine.findings import Refused
+from cspine.findings import Refused, Source
 from cspine.spec import PipelineSpec
 
 Save = Callable[[Dataset], Path]
@@ -27,7 +27,7 @@ CORPUS = Path(
 )
 
 
-def variant(dataset: Dataset, **elements: object) -> Dataset:
+def variant(dataset: Dataset, elements: Mapping[str, object]) -> Dataset:
     """Return a copy with some elements changed, and those that are ``None`` removed."""
     changed = deepcopy(dataset)
     for keyword, value in elements.items():
@@ -54,8 +54,8 @@ def test_nothing_to_read_is_told(tmp_path: Path) -> None:
 
 
 def test_files_are_grouped_into_studies(radiograph: Dataset, saved: Save, tmp_path: Path) -> None:
-    other = variant(radiograph, StudyInstanceUID="1.9", InstanceNumber=7)
-    files = [saved(radiograph), saved(other), saved(variant(radiograph, InstanceNumber=2))]
+    other = variant(radiograph, {"StudyInstanceUID": "1.9", "InstanceNumber": 7})
+    files = [saved(radiograph), saved(other), saved(variant(radiograph, {"InstanceNumber": 2}))]
     broken = tmp_path / "notes.txt"
     broken.write_text("no DICOM")
     studies, unreadable = read_studies([*files, broken])
@@ -67,8 +67,8 @@ def test_files_are_grouped_into_studies(radiograph: Dataset, saved: Save, tmp_pa
 
 
 def test_the_lateral_among_others_is_chosen(radiograph: Dataset, spec: PipelineSpec) -> None:
-    frontal = variant(radiograph, ViewPosition="AP")
-    ct = variant(radiograph, SOPClassUID=CTImageStorage)
+    frontal = variant(radiograph, {"ViewPosition": "AP"})
+    ct = variant(radiograph, {"SOPClassUID": CTImageStorage})
     chosen = select(Study((frontal, ct, radiograph)), spec.accept)
     assert chosen.dataset is radiograph
     assert chosen.notes == ()
@@ -77,9 +77,11 @@ def test_the_lateral_among_others_is_chosen(radiograph: Dataset, spec: PipelineS
 def test_of_several_laterals_the_one_stated_most_clearly(
     radiograph: Dataset, spec: PipelineSpec
 ) -> None:
-    vague = variant(radiograph, ViewPosition=None, BodyPartExamined=None, InstanceNumber=1)
-    vaguer = variant(radiograph, ViewPosition=None, InstanceNumber=1)
-    clear = variant(radiograph, InstanceNumber=9)
+    vague = variant(
+        radiograph, {"ViewPosition": None, "BodyPartExamined": None, "InstanceNumber": 1}
+    )
+    vaguer = variant(radiograph, {"ViewPosition": None, "InstanceNumber": 1})
+    clear = variant(radiograph, {"InstanceNumber": 9})
     chosen = select(Study((vague, vaguer, clear)), spec.accept)
     assert chosen.dataset is clear
     assert chosen.notes == (CHOSEN.format(3),)
@@ -88,13 +90,13 @@ def test_of_several_laterals_the_one_stated_most_clearly(
 def test_ties_go_to_the_lowest_number_and_then_to_the_first(
     radiograph: Dataset, spec: PipelineSpec
 ) -> None:
-    third, second, again = (variant(radiograph, InstanceNumber=n) for n in (3, 2, 2))
+    third, second, again = (variant(radiograph, {"InstanceNumber": n}) for n in (3, 2, 2))
     assert select(Study((third, second, again)), spec.accept).dataset is second
 
 
 def test_notes_of_the_chosen_image_are_kept(radiograph: Dataset, spec: PipelineSpec) -> None:
-    vague = variant(radiograph, ViewPosition=None)
-    chosen = select(Study((vague, variant(vague, InstanceNumber=2))), spec.accept)
+    vague = variant(radiograph, {"ViewPosition": None})
+    chosen = select(Study((vague, variant(vague, {"InstanceNumber": 2}))), spec.accept)
     assert chosen.notes == (
         "The header does not state the view; the image alone decided.",
         CHOSEN.format(2),
@@ -105,16 +107,16 @@ def test_notes_of_the_chosen_image_are_kept(radiograph: Dataset, spec: PipelineS
 def test_an_instance_number_is_not_needed(
     radiograph: Dataset, spec: PipelineSpec, number: str | None
 ) -> None:
-    unnumbered = variant(radiograph, InstanceNumber=number)
+    unnumbered = variant(radiograph, {"InstanceNumber": number})
     assert select(Study((unnumbered,)), spec.accept).dataset is unnumbered
 
 
 def test_with_none_admitted_the_reason_of_the_one_that_came_furthest(
     radiograph: Dataset, spec: PipelineSpec
 ) -> None:
-    ct = variant(radiograph, SOPClassUID=CTImageStorage)
-    chest = variant(radiograph, BodyPartExamined="CHEST")
-    frontal = variant(radiograph, ViewPosition="AP")
+    ct = variant(radiograph, {"SOPClassUID": CTImageStorage})
+    chest = variant(radiograph, {"BodyPartExamined": "CHEST"})
+    frontal = variant(radiograph, {"ViewPosition": "AP"})
     for instances, code in (
         ((ct,), "UNSUPPORTED_OBJECT"),
         ((ct, chest), "WRONG_ANATOMY"),
@@ -133,7 +135,7 @@ def outcome(path: Path, spec: PipelineSpec, *, disguised: bool) -> str:
             dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"
             dataset.BodyPartExamined, dataset.ImagerPixelSpacing = "CSPINE", [0.1, 0.1]
         study = Study((dataset,))
-        assert study.source
+        assert isinstance(study.source, Source)
         return str(read_image(select(study, spec.accept).dataset).pixels.shape)
     except (StudyError, Refused) as answer:
         return type(answer).__name__

@@ -102,7 +102,7 @@ def test_half_a_pixel_is_the_mean_of_two() -> None:
 def centroid(plane: Floats) -> Points:
     weights = plane.astype(float) - float(plane.min())
     y, x = np.mgrid[: plane.shape[0], : plane.shape[1]]
-    return np.array([(weights * x).sum(), (weights * y).sum()]) / weights.sum()
+    return np.array([(weights * x).sum(), (weights * y).sum()]) / float(weights.sum())
 
 
 @pytest.mark.parametrize("spacing", [(0.1, 0.1), (0.143, 0.143), (0.2, 0.3), (0.37, 0.37), (1, 1)])

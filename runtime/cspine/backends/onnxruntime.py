@@ -29,7 +29,7 @@ class OnnxRuntime:
         options.intra_op_num_threads = threads or 0
         # Errors reach the caller as exceptions; the log would print them a second time.
         options.log_severity_level = 4
-        # Two sessions share the cores by turns: a pool that still spins steals from the other stage.
+        # Two sessions take the cores by turns: a pool that goes on spinning steals from the next.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -11,7 +11,6 @@ import msgspec
 from cspine.bundle import Bundle
 from cspine.console import (
     EXIT_BAD_INPUT,
-    backend_option,
     bundle_argument,
     emit_json,
     json_option,
@@ -25,14 +24,19 @@ from cspine.errors import StudyError
 from cspine.files import sha256, write_atomic
 from cspine.findings import Findings
 from cspine.pipeline import Outcome, Pipeline
-from cspine.precision import choose
+from cspine.precision import Precision, choose
+from cspine.tune import tuned
 
 
 @click.command()
 @bundle_argument
 @click.argument("studies", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for results.")
-@backend_option
+@click.option(
+    "--backend",
+    type=click.Choice(["onnxruntime", "openvino", "tensorrt"]),
+    help="[default: what `tune` found fastest here, else onnxruntime]",
+)
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "int8"]),
@@ -44,8 +48,8 @@ def run(
     bundle: Path,
     studies: tuple[Path, ...],
     output: Path | None,
-    backend: str,
-    precision: str | None,
+    backend: str | None,
+    precision: Precision | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -60,12 +64,12 @@ def run(
       cspine run build/xray.cspine study1/ study2.dcm -o results/
     """
     opened = Bundle.open(bundle)
-    chosen = choose(
-        opened,
-        this_device(),
-        backend=backend,
-        precision=precision,  # type: ignore[arg-type]  # click has checked the word
-    )
+    device = this_device()
+    found_fastest = tuned(opened, device) if backend is None and precision is None else None
+    if found_fastest:
+        chosen, threads = found_fastest.choice, threads or found_fastest.threads
+    else:
+        chosen = choose(opened, device, backend=backend or "onnxruntime", precision=precision)
     found, unreadable = _studies(studies)
     pipeline = Pipeline.open(opened, chosen, threads=threads)
     outcomes: list[Outcome] = []

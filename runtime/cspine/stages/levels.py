@@ -129,7 +129,9 @@ def _body(mask: npt.NDArray[np.bool_], label: str, spacing_mm: float) -> Body | 
     if count == 1:
         return None
     largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-    points = np.argwhere(parts == largest)[:, ::-1].astype(np.float64) * spacing_mm
+    left, top, width, height = stats[largest, : cv2.CC_STAT_HEIGHT + 1]
+    window = parts[top : top + height, left : left + width] == largest
+    points = (np.argwhere(window)[:, ::-1] + (left, top)) * spacing_mm
     centre = np.asarray(points.mean(axis=0), np.float64)
     return Body(label, points, centre, len(points) * spacing_mm**2)
 
@@ -142,23 +144,23 @@ def _check_row(bodies: Sequence[Body], stage: Levels) -> None:
     if missing := [name for name in stage.vertebrae[: len(seen)] if name not in seen]:
         raise _unsure(f"{missing[0]}, which lies between vertebrae that are seen,")
     steps = [lower.centre - upper.centre for upper, lower in pairwise(bodies)]
-    if _angle(bodies[-1].centre - bodies[0].centre, np.array([0.0, 1.0])) > STEEPEST_LEAN_DEG:
-        raise Refused(
-            "ORIENTATION_CONFLICT",
-            "The spine does not run down the image: it is upside down or lies on its side.",
-            remedy="Turn the image upright at the modality and send it again.",
-        )
     pitches = [float(np.linalg.norm(step)) for step in steps]
-    bends = [_angle(a, b) for a, b in pairwise(steps)]
     if (
         min(pitches) < stage.minimum_pitch_mm
         or max(pitches) > stage.maximum_pitch_mm
-        or max(bends, default=0.0) > SHARPEST_BEND_DEG
+        or any(_angle(a, b) > SHARPEST_BEND_DEG for a, b in pairwise(steps))
     ):
         raise Refused(
             "MODEL_UNSURE",
             "The vertebrae found do not line up as a cervical spine does.",
             remedy="Check that this is a lateral cervical radiograph; repeat it if so.",
+        )
+    # Only a row of distinct bodies has a direction.
+    if _angle(bodies[-1].centre - bodies[0].centre, np.array([0.0, 1.0])) > STEEPEST_LEAN_DEG:
+        raise Refused(
+            "ORIENTATION_CONFLICT",
+            "The spine does not run down the image: it is upside down or lies on its side.",
+            remedy="Turn the image upright at the modality and send it again.",
         )
 
 

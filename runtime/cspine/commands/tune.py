@@ -1,0 +1,59 @@
+"""``cspine tune``: the fastest admissible way to answer, measured on this device."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from cspine.bundle import Bundle
+from cspine.console import bundle_argument, emit_json, json_option, table
+from cspine.device import this_device
+from cspine.dicom.select import dicom_files, read_studies
+
+
+@click.command()
+@bundle_argument
+@click.option(
+    "--study",
+    "paths",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    help="DICOM file or folder that the pipeline answers.",
+)
+@json_option
+def tune(bundle: Path, paths: tuple[Path, ...], as_json: bool) -> None:
+    """Measure on this device what may answer for BUNDLE, and let `run` use the fastest.
+
+    FP32 on every installed backend may answer, and INT8 where its verdict is pass.
+
+    \b
+    Example:
+      cspine tune build/xray.cspine --study study1/
+    """
+    from cspine.tune import tune as measure
+
+    studies = []
+    for path in paths:
+        found, unreadable = read_studies(dicom_files(path))
+        for error in unreadable:
+            raise error
+        studies += found
+    result = measure(Bundle.open(bundle), this_device(), studies, progress=_show)
+    if as_json:
+        emit_json(result)
+        return
+    rows = [
+        [each.backend, each.precision, each.threads, f"{each.milliseconds:.2f}"]
+        for each in result.candidates
+    ]
+    click.echo(table(["backend", "precision", "threads", "networks, ms a study"], rows))
+    for reason in result.left_out:
+        click.echo(f"left out: {reason}")
+
+
+def _show(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\rround {done} of {total}", nl=done == total, err=True)

@@ -1,0 +1,53 @@
+"""What a choice in the emission matrix is worth: decision 7 quotes this."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from cspine.backends import open_backend
+from cspine.files import sha256
+from cspine.spec import Network, load_spec, shipped_spec
+from cspine_calibration import targets
+from cspine_calibration.emit import emit
+from cspine_calibration.observe import Observer
+from cspine_calibration.table import CalibrationTable
+from cspine_export.architecture import build_network
+from cspine_export.graph import to_onnx, wrap
+
+Calibrated = tuple[bytes, CalibrationTable, np.ndarray]
+
+
+@pytest.fixture(scope="module", params=load_spec(shipped_spec("xray-compression")).networks)
+def calibrated(request: pytest.FixtureRequest) -> Calibrated:
+    """A network of the shipped pipeline with fresh weights: speed does not depend on them."""
+    stage: Network = request.param
+    batch = 1 if stage.id == "localise" else 6
+    image = np.random.default_rng(0).random((batch, 1, *stage.size_px), np.float32)
+    model = to_onnx(wrap(build_network(stage.architecture), stage), stage)
+    observer = Observer(model, threads=1)
+    observer.run({"image": image})
+    return model, observer.table(set_digest=sha256(b""), preprocessing_digest=sha256(b"")), image
+
+
+@pytest.mark.parametrize("variant", ["fp32", "integer stem", "shared concat scale", "as shipped"])
+def test_variant(
+    benchmark: BenchmarkFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    calibrated: Calibrated,
+    variant: str,
+) -> None:
+    model, table, image = calibrated
+    row = targets.TARGETS["ort-x64-vnni"]
+    if variant == "integer stem":
+        row = replace(row, min_input_channels=1)
+    elif variant == "shared concat scale":
+        row = replace(row, share_concat_scale=True)
+    monkeypatch.setitem(targets.TARGETS, row.name, row)
+    emitted = model if variant == "fp32" else emit(model, table, target=row.name).model
+    backend = open_backend("onnxruntime", emitted, threads=1)
+    assert "logits" in benchmark(backend.run, {"image": image})
+    backend.close()

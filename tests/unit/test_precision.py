@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from cspine.bundle import Bundle
+from cspine.device import Device
+from cspine.errors import BundleError
+from cspine.precision import Choice, Evidence, choose, evidence_path, fp32, int8, verdict_of
+
+AVX2 = Device(
+    machine="x86_64",
+    system="Linux 6.1",
+    python="3.12.0",
+    cpu="a CPU with AVX2",
+    cores=4,
+    memory_mib=8192,
+    flags=("sse4_2", "avx2", "fma"),
+    jetson=None,
+)
+UNKNOWN = replace(AVX2, cpu="a CPU of 2009", flags=())
+INT8 = Choice("onnxruntime", "int8", "ort-x64-avx2", "its verdict on the locked set is pass")
+
+
+def record(bundle: Bundle, changes: Mapping[str, str] | None = None) -> None:
+    """Leave evidence where this bundle's is looked for; by default it is a pass, and its own."""
+    facts = {
+        "bundle": bundle.digest,
+        "backend": "onnxruntime",
+        "target": "ort-x64-avx2",
+        "verdict": "pass",
+        "auc": 0.99,
+    }
+    path = evidence_path(bundle, INT8)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(msgspec.json.encode({**facts, **(changes or {})}))
+
+
+def test_without_evidence_fp32_answers(bundle: Bundle) -> None:
+    assert choose(bundle, AVX2, backend="onnxruntime", precision=None) == Choice(
+        "onnxruntime", "fp32", None, "the verdict of INT8 is missing for onnxruntime"
+    )
+
+
+def test_a_pass_for_exactly_this_lets_int8_answer(bundle: Bundle) -> None:
+    record(bundle)
+    assert choose(bundle, AVX2, backend="onnxruntime", precision=None) == INT8
+    assert choose(bundle, AVX2, backend="onnxruntime", precision="int8") == INT8
+
+
+def test_fp32_may_always_be_asked_for(bundle: Bundle) -> None:
+    record(bundle)
+    asked = choose(bundle, AVX2, backend="onnxruntime", precision="fp32")
+    assert asked == fp32("onnxruntime") == Choice("onnxruntime", "fp32", None, "asked for")
+
+
+@pytest.mark.parametrize("verdict", ["fail", "inconclusive"])
+def test_any_other_verdict_leaves_fp32(bundle: Bundle, verdict: str) -> None:
+    record(bundle, {"verdict": verdict})
+    chosen = choose(bundle, AVX2, backend="onnxruntime", precision=None)
+    assert chosen.precision == "fp32"
+    assert chosen.reason == f"the verdict of INT8 is {verdict} for onnxruntime"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"bundle": "0" * 64}, {"backend": "openvino"}, {"target": "ort-x64-vnni"}]
+)
+def test_evidence_for_something_else_is_none(bundle: Bundle, changes: dict[str, str]) -> None:
+    record(bundle, changes)
+    assert verdict_of(bundle, INT8) is None
+    assert choose(bundle, AVX2, backend="onnxruntime", precision=None).precision == "fp32"
+
+
+def test_evidence_does_not_survive_a_change_of_the_bundle(bundle: Bundle) -> None:
+    record(bundle)
+    changed = bundle.extended({"models/localise/ort-x64-avx2.int8.onnx": b"another"}, {})
+    assert choose(changed, AVX2, backend="onnxruntime", precision=None).precision == "fp32"
+
+
+def test_int8_without_evidence_is_refused_with_the_way_to_it(bundle: Bundle) -> None:
+    with pytest.raises(BundleError) as caught:
+        choose(bundle, AVX2, backend="onnxruntime", precision="int8")
+    assert str(caught.value) == (
+        f"{bundle.path}: INT8 may not answer: the verdict of INT8 is missing for onnxruntime; "
+        f"run: cspine verify {bundle.path} --set DIR --backend onnxruntime"
+    )
+
+
+def test_int8_without_emission_is_refused_with_the_way_to_it(bundle: Bundle) -> None:
+    chosen = choose(bundle, AVX2, backend="openvino", precision=None)
+    assert chosen == fp32("openvino", reason="the bundle has no INT8 emission for openvino")
+    with pytest.raises(BundleError) as caught:
+        choose(bundle, AVX2, backend="openvino", precision="int8")
+    assert str(caught.value) == (
+        f"{bundle.path}: INT8 may not answer: the bundle has no INT8 emission for openvino; "
+        f"run: cspine emit {bundle.path} --target openvino"
+    )
+
+
+def test_an_unknown_cpu_stays_with_fp32(bundle: Bundle) -> None:
+    record(bundle)
+    reason = "no INT8 emission is known to be exact on this CPU"
+    chosen = choose(bundle, UNKNOWN, backend="onnxruntime", precision=None)
+    assert chosen == fp32("onnxruntime", reason=reason)
+    with pytest.raises(BundleError) as caught:
+        choose(bundle, UNKNOWN, backend="onnxruntime", precision="int8")
+    assert str(caught.value) == (
+        f"backend 'onnxruntime': {reason} (a CPU of 2009); use --precision fp32"
+    )
+
+
+@pytest.mark.parametrize(
+    ("backend", "target"),
+    [("onnxruntime", "ort-x64-avx2"), ("openvino", "openvino"), ("tensorrt", "trt")],
+)
+def test_each_backend_has_its_emission(backend: str, target: str) -> None:
+    assert int8(backend, AVX2) == Choice(backend, "int8", target, "asked for")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"{", b'{"verdict": "maybe"}', b'{"bundle": "\xff"}']
+)
+def test_damaged_evidence_is_an_error_not_a_verdict(bundle: Bundle, content: bytes) -> None:
+    record(bundle)
+    path = evidence_path(bundle, INT8)
+    path.write_bytes(content)
+    with pytest.raises(BundleError) as caught:
+        choose(bundle, AVX2, backend="onnxruntime", precision=None)
+    assert str(caught.value) == f"{path}: cannot be read as evidence; remove it and verify"
+
+
+def test_evidence_lies_beside_the_bundle_and_names_it(bundle: Bundle) -> None:
+    path = evidence_path(bundle, INT8)
+    assert path.parent == bundle.evidence
+    assert path.name == f"{bundle.digest[:12]}.onnxruntime.ort-x64-avx2.json"
+    record(bundle)
+    assert msgspec.json.decode(path.read_bytes(), type=Evidence).verdict == "pass"
