@@ -80,7 +80,9 @@ class Bundle:
         """
         manifest = _manifest(path)
         present = {
-            file.relative_to(path).as_posix() for file in path.rglob("*") if not file.is_dir()
+            file.relative_to(path).as_posix()
+            for file in path.rglob("*")
+            if file.is_symlink() or not file.is_dir()
         } - {MANIFEST}
         for name in sorted(manifest.files.keys() - present):
             raise BundleError(f"{path}: {name} is missing; restore the bundle from its source")
@@ -115,7 +117,9 @@ class Bundle:
 
     def model(self, stage: str, *, target: str | None = None) -> bytes:
         """Return a stage's ONNX file: FP32, or the INT8 emission for a target."""
-        name = emission_path(stage, target) if target else fp32_path(stage)
+        if target is None:
+            return self.read(fp32_path(stage))
+        name = emission_path(stage, target)
         if name not in self._contents:
             raise BundleError(
                 f"{self.path}: no INT8 model of stage {stage!r} for target {target!r}; it holds "
@@ -204,7 +208,7 @@ def _manifest(path: Path) -> Manifest:
     data = _read(path, MANIFEST)
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BundleError(f"{path}: {MANIFEST} has changed: {error}") from error
     if manifest.format != FORMAT:
         raise BundleError(f"{path}: bundle format {manifest.format}, this version reads {FORMAT}")

@@ -25,4 +25,4 @@ def cache_folder() -> Path:
 
 def cache_key(*facts: object) -> str:
     """Return the name of an entry: a digest of every fact that shaped it."""
-    return sha256("\n".join(map(str, facts)).encode())[:32]
+    return sha256(repr(facts).encode())[:32]

@@ -85,7 +85,7 @@ def load_engine(path: Path) -> Engine:
     try:
         manifest = msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=EngineManifest)
         engine = path.read_bytes()
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BundleError(f"{path}: no engine with its manifest beside it; build it") from error
     if sha256(engine) != manifest.engine:
         raise BundleError(f"{path}: the engine has changed since it was built; build it again")

@@ -111,7 +111,7 @@ def verdict_of(bundle: Bundle, choice: Choice) -> Verdict | None:
         return None
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Evidence)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BundleError(f"{path}: cannot be read as evidence; remove it and verify") from error
     named = (found.bundle, found.backend, found.target)
     return found.verdict if named == (bundle.digest, choice.backend, choice.target) else None

@@ -61,7 +61,8 @@ class Session:
                     f"stage {self.stage!r}, input {name!r}: not fed, expected {spec}"
                 )
             if not _fits(feeds[name], spec):
-                got = f"{feeds[name].dtype.name} {feeds[name].shape}"
+                layout = "" if feeds[name].flags.c_contiguous else ", not C-contiguous"
+                got = f"{feeds[name].dtype.name} {feeds[name].shape}{layout}"
                 raise BackendError(
                     f"stage {self.stage!r}, input {name!r}: got {got}, expected {spec}"
                 )
@@ -87,6 +88,7 @@ def _fits(array: Array, spec: TensorSpec) -> bool:
         and array.ndim == len(spec.shape)
         and all(want in (None, have) for want, have in zip(spec.shape, array.shape, strict=True))
         and array.size > 0
+        and array.flags.c_contiguous
     )
 
 

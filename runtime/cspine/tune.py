@@ -19,7 +19,7 @@ from cspine.bundle import Bundle
 from cspine.cache import cache_folder, cache_key
 from cspine.device import Device, installed
 from cspine.dicom.select import Study
-from cspine.errors import BackendError, BundleError, StudyError
+from cspine.errors import CspineError, StudyError
 from cspine.files import write_atomic
 from cspine.pipeline import Pipeline
 from cspine.precision import Choice, Precision, choose, fp32
@@ -135,7 +135,7 @@ def tuned(bundle: Bundle, device: Device) -> Tuned | None:
         best = msgspec.json.decode(path.read_bytes(), type=Tuning).best
         # Evidence may have been withdrawn since.
         choice = choose(bundle, device, backend=best.backend, precision=best.precision)
-    except (msgspec.DecodeError, IndexError, BackendError, BundleError):
+    except (msgspec.DecodeError, UnicodeDecodeError, IndexError, CspineError):
         return None
     reason = f"the fastest of those that may answer here, {best.milliseconds:.1f} ms a study"
     return Tuned(Choice(choice.backend, choice.precision, choice.target, reason), best.threads)

@@ -10,6 +10,7 @@ import pydicom
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
+from cspine.dicom.element import integer, text, uid
 from cspine.findings import Refused
 from cspine.spec import Accept
 
@@ -42,7 +43,7 @@ def admit(dataset: pydicom.Dataset, accept: Accept) -> tuple[str, ...]:
 
 def _admit_object(dataset: pydicom.Dataset, accept: Accept) -> None:
     wanted = " or ".join(accept.modality)
-    sop_class = UID(str(dataset.get("SOPClassUID", "")))
+    sop_class = UID(uid(dataset, "SOPClassUID"))
     if READABLE.get(sop_class) not in accept.modality:
         raise Refused(
             "UNSUPPORTED_OBJECT",
@@ -55,21 +56,21 @@ def _admit_object(dataset: pydicom.Dataset, accept: Accept) -> None:
             "The object has no pixel data.",
             remedy="Send the image again; the transfer may have been cut off.",
         )
-    syntax = getattr(dataset, "file_meta", pydicom.Dataset()).get("TransferSyntaxUID", UID(""))
-    if syntax.is_encapsulated and not _decodable(syntax):
+    syntax = UID(uid(getattr(dataset, "file_meta", pydicom.Dataset()), "TransferSyntaxUID"))
+    if not _decodable(syntax):
         raise Refused(
             "UNSUPPORTED_OBJECT",
             f"This build has no decoder for the transfer syntax {_named(syntax)}.",
             remedy="Have the archive send it uncompressed (Explicit VR Little Endian).",
         )
-    monochrome = dataset.get("PhotometricInterpretation") in ("MONOCHROME1", "MONOCHROME2")
-    if not monochrome or dataset.get("SamplesPerPixel", 1) != 1:
+    monochrome = text(dataset, "PhotometricInterpretation") in ("MONOCHROME1", "MONOCHROME2")
+    if not monochrome or integer(dataset, "SamplesPerPixel", default=1) != 1:
         raise Refused(
             "UNSUPPORTED_OBJECT",
             "The image is in colour, expected grey levels.",
             remedy="Send the original radiograph, not a screen capture.",
         )
-    if int(dataset.get("NumberOfFrames") or 1) != 1:
+    if integer(dataset, "NumberOfFrames", default=1) != 1:
         raise Refused(
             "UNSUPPORTED_OBJECT",
             "The object has several frames, expected one radiograph.",
@@ -78,7 +79,7 @@ def _admit_object(dataset: pydicom.Dataset, accept: Accept) -> None:
 
 
 def _admit_anatomy(dataset: pydicom.Dataset, accept: Accept) -> tuple[str, ...]:
-    part = str(dataset.get("BodyPartExamined") or "").strip().upper()
+    part = text(dataset, "BodyPartExamined")
     if not part:
         return ("The header does not state the body part; the image alone decided.",)
     if part not in accept.body_part:
@@ -91,8 +92,8 @@ def _admit_anatomy(dataset: pydicom.Dataset, accept: Accept) -> tuple[str, ...]:
 
 
 def _admit_view(dataset: pydicom.Dataset) -> tuple[str, ...]:
-    position = str(dataset.get("ViewPosition") or "").strip().upper()
-    codes = {str(item.get("CodeValue", "")) for item in dataset.get("ViewCodeSequence") or ()}
+    position = text(dataset, "ViewPosition")
+    codes = {text(item, "CodeValue") for item in dataset.get("ViewCodeSequence") or ()}
     if not position and not codes:
         return ("The header does not state the view; the image alone decided.",)
     if (position and position not in LATERAL_POSITIONS) or (codes and not codes & LATERAL_CODES):
@@ -105,6 +106,8 @@ def _admit_view(dataset: pydicom.Dataset) -> tuple[str, ...]:
 
 
 def _decodable(syntax: UID) -> bool:
+    if not syntax.is_transfer_syntax:
+        return False
     try:
         return bool(get_decoder(syntax).is_available)
     except NotImplementedError:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isclose, isfinite
+from math import isclose
 
 import pydicom
 
+from cspine.dicom.element import positive
 from cspine.findings import Spacing
 from cspine.image import Facing
 
@@ -30,7 +31,7 @@ def spacing_of(dataset: pydicom.Dataset) -> Spacing | None:
         return Spacing(
             row_mm=pixel[0], column_mm=pixel[1], flag="calibrated" if stated else "unknown"
         )
-    factor = _positive(dataset.get("EstimatedRadiographicMagnificationFactor"))
+    factor = positive(dataset.get("EstimatedRadiographicMagnificationFactor"))
     if pixel is None and factor is not None:
         return Spacing(row_mm=imager[0] / factor, column_mm=imager[1] / factor, flag="geometry")
     return Spacing(row_mm=imager[0], column_mm=imager[1], flag="detector plane")
@@ -57,16 +58,8 @@ def facing_of(dataset: pydicom.Dataset) -> Facing | None:
 def _pair(value: object) -> tuple[float, float] | None:
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
         return None
-    row, column = _positive(value[0]), _positive(value[1])
+    row, column = positive(value[0]), positive(value[1])
     return (row, column) if row and column else None
-
-
-def _positive(value: object) -> float | None:
-    try:
-        number = float(str(value))
-    except ValueError:
-        return None
-    return number if isfinite(number) and number > 0 else None
 
 
 def _equal(a: tuple[float, float], b: tuple[float, float]) -> bool:

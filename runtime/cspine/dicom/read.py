@@ -7,15 +7,20 @@ window, then one inversion where MONOCHROME1 or Presentation LUT Shape asks for 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, pixel_array
 
+from cspine.dicom.element import CONSULTED, text, uid
 from cspine.dicom.geometry import facing_of, spacing_of
 from cspine.errors import StudyError
 from cspine.findings import Refused, Source
 from cspine.image import Image
+
+# pydicom would warn of odd values by repeating them, and they may be a patient's name.
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
 MAXIMUM_PIXELS = 64_000_000
 MAXIMUM_BYTES = 1 << 30
@@ -35,7 +40,10 @@ def read_dataset(path: Path) -> pydicom.Dataset:
             raise StudyError(f"{path}: the file is empty")
         if size > MAXIMUM_BYTES:
             raise StudyError(f"{path}: {size >> 20} MiB, at most {MAXIMUM_BYTES >> 20} are read")
-        return pydicom.dcmread(path)
+        dataset = pydicom.dcmread(path)
+        for keyword in CONSULTED:
+            dataset.get(keyword)
+        return dataset
     except StudyError:
         raise
     except OSError as error:
@@ -69,11 +77,11 @@ def read_image(dataset: pydicom.Dataset) -> Image:
 
 
 def source_of(dataset: pydicom.Dataset) -> Source:
-    """Return the UIDs of a data set, empty where it states none."""
+    """Return the UIDs of a data set, empty where it states no valid one."""
     return Source(
-        study_uid=str(dataset.get("StudyInstanceUID", "")),
-        series_uid=str(dataset.get("SeriesInstanceUID", "")),
-        instance_uid=str(dataset.get("SOPInstanceUID", "")),
+        study_uid=uid(dataset, "StudyInstanceUID"),
+        series_uid=uid(dataset, "SeriesInstanceUID"),
+        instance_uid=uid(dataset, "SOPInstanceUID"),
     )
 
 
@@ -91,10 +99,9 @@ def _grey_levels(dataset: pydicom.Dataset) -> np.ndarray[tuple[int, ...], np.dty
             remedy="Send the image again, uncompressed if that fails.",
         ) from error
     pixels = np.ascontiguousarray(levels, np.float32)
-    padding = dataset.get("PixelPaddingValue")
-    padded = stored == padding if padding is not None else np.zeros(stored.shape, bool)
-    inverse = dataset.get("PresentationLUTShape") == "INVERSE"
-    if inverse or dataset.PhotometricInterpretation == "MONOCHROME1":
+    padded = _padding(stored, dataset)
+    inverse = text(dataset, "PresentationLUTShape") == "INVERSE"
+    if inverse or text(dataset, "PhotometricInterpretation") == "MONOCHROME1":
         np.negative(pixels, out=pixels)
     if padded.any() and not padded.all():
         pixels[padded] = pixels[~padded].min()
@@ -106,3 +113,15 @@ def _grey_levels(dataset: pydicom.Dataset) -> np.ndarray[tuple[int, ...], np.dty
         )
     pixels.flags.writeable = False
     return pixels
+
+
+def _padding(
+    stored: np.ndarray[tuple[int, ...], np.dtype[Any]], dataset: pydicom.Dataset
+) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    """Return which stored values are padding: one value, or a range up to its limit."""
+    value = dataset.get("PixelPaddingValue")
+    limit = dataset.get("PixelPaddingRangeLimit", value)
+    if not isinstance(value, int) or not isinstance(limit, int):
+        return np.zeros(stored.shape, bool)
+    low, high = sorted((value, limit))
+    return (stored >= low) & (stored <= high)

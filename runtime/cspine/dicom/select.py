@@ -9,6 +9,7 @@ from pathlib import Path
 import pydicom
 
 from cspine.dicom.admit import admit
+from cspine.dicom.element import integer, uid
 from cspine.dicom.read import read_dataset, source_of
 from cspine.errors import StudyError
 from cspine.findings import Refused, Source
@@ -68,7 +69,7 @@ def read_studies(files: Iterable[Path]) -> tuple[list[Study], list[StudyError]]:
         except StudyError as error:
             unreadable.append(error)
         else:
-            groups.setdefault(str(dataset.get("StudyInstanceUID", "")), []).append(dataset)
+            groups.setdefault(uid(dataset, "StudyInstanceUID"), []).append(dataset)
     return [Study(tuple(group)) for group in groups.values()], unreadable
 
 
@@ -103,4 +104,4 @@ def select(study: Study, accept: Accept) -> Selection:
 
 def _rank(candidate: Selection) -> tuple[int, int]:
     open_questions = sum(_NOT_STATED in note for note in candidate.notes)
-    return open_questions, int(candidate.dataset.get("InstanceNumber") or 0)
+    return open_questions, integer(candidate.dataset, "InstanceNumber", default=0)

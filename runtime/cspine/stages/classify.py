@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from cspine.backends import Array
+from cspine.errors import BackendError
 from cspine.image import Facing, Image
 from cspine.spec import Classify
 from cspine.stages.levels import Disc
@@ -44,9 +45,17 @@ def probabilities(outputs: Mapping[str, Array]) -> Floats:
 
     ``outputs["logits"]`` has shape (levels, 1). The sigmoid is taken here, in float64, so that
     it is the same for every backend and precision.
+
+    Raises
+    ------
+    BackendError
+        If a logit is no number: it would pass for a negative.
     """
     logits = outputs["logits"][:, 0].astype(np.float64)
-    return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+    if np.isnan(logits).any():
+        raise BackendError("output 'logits': the model gave what is no number; its answer is void")
+    # The logistic function, in the form that overflows for no logit.
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)), np.float32)
 
 
 def crop_corners(to_image: Affine, size_px: tuple[int, int]) -> Points:
