@@ -8,7 +8,6 @@ Columns that every set has: ``study`` (a DICOM file or folder, relative to the s
 from __future__ import annotations
 
 import csv
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy.typing as npt
 
 from cspine.dicom.select import Study, dicom_files, read_studies
 from cspine.errors import ModelError, did_you_mean
+from cspine.files import sha256
 
 FILE = "cases.csv"
 SPLITS = ("calibration", "tuning", "test")
@@ -33,11 +33,14 @@ class Case:
     row
         Line of ``cases.csv``, the header being line 1; results name a case by it and by nothing
         else.
+    digest
+        Of the bytes of its files, so that a study is known again in another set.
     labels
         Truth by level, of the levels that have one.
     """
 
     row: int
+    digest: str
     study: Path
     patient: str
     labels: Mapping[str, bool]
@@ -100,7 +103,8 @@ def read_cases(folder: Path, *, split: str, levels: Sequence[str]) -> CaseSet:
     if not chosen:
         raise ModelError(f"{folder / FILE}: no case of split {split!r}")
     cases = tuple(_case(folder, line, row, levels) for line, row in chosen)
-    return CaseSet(cases, _digest(folder / FILE, cases))
+    whole = [sha256((folder / FILE).read_bytes()), *(case.digest for case in cases)]
+    return CaseSet(cases, sha256("".join(whole).encode()))
 
 
 def _rows(path: Path, levels: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
@@ -142,9 +146,12 @@ def _case(folder: Path, line: int, row: dict[str, str], levels: Sequence[str]) -
             raise ModelError(f"{FILE}, line {line}, {level}: got {row[level]!r}, expected 0, 1")
         if row[level]:
             labels[level] = row[level] == "1"
+    study = _inside(folder, row["study"], line)
+    files = [sha256(file.read_bytes()) for file in dicom_files(study)]
     return Case(
         row=line,
-        study=_inside(folder, row["study"], line),
+        digest=sha256("".join(files).encode()),
+        study=study,
         patient=row["patient"],
         labels=labels,
         mask=_inside(folder, row["mask"], line) if row.get("mask") else None,
@@ -158,12 +165,3 @@ def _inside(folder: Path, name: str, line: int) -> Path:
     if not path.exists():
         raise ModelError(f"{FILE}, line {line}: a file that it names is missing")
     return path
-
-
-def _digest(table: Path, cases: Sequence[Case]) -> str:
-    """Digest the table and every study file, in order."""
-    digest = hashlib.sha256(table.read_bytes())
-    for case in cases:
-        for file in dicom_files(case.study):
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()

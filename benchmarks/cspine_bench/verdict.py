@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,7 +17,7 @@ from cspine.spec import Classify, Levels
 from cspine.stages.levels import level_names
 from cspine_bench.answers import Answers, Key, Performance, answer, performance
 from cspine_bench.auc import PairedAuc, paired_auc
-from cspine_bench.cases import Case, CaseSet
+from cspine_bench.cases import FILE, Case, CaseSet
 
 
 class Flip(msgspec.Struct, frozen=True):
@@ -68,7 +67,7 @@ def verify(bundle: Bundle, candidate: Choice, cases: CaseSet, *, threads: int | 
     Raises
     ------
     ModelError
-        If the set is the one that the bundle was calibrated on, or too one-sided to judge.
+        If the bundle was calibrated on a study of the set, or the set is too one-sided to judge.
     """
     _check_locked(bundle, cases)
     reference = Pipeline.open(bundle, fp32("onnxruntime"), threads=threads)
@@ -172,13 +171,15 @@ def _flips(
 
 
 def _check_locked(bundle: Bundle, cases: CaseSet) -> None:
-    """Refuse a set whose cases shaped the candidate."""
-    facts: dict[str, Any]
+    """Refuse a set of which a study shaped the candidate."""
     for name, facts in bundle.manifest.provenance.items():
-        if facts.get("set_digest") == cases.digest:
-            raise ModelError(
-                f"{name} was calibrated on this very set, so it can prove nothing; use another"
-            )
+        known = set(facts.get("studies", ()))
+        for case in cases.cases:
+            if case.digest in known:
+                raise ModelError(
+                    f"{FILE}, line {case.row}: {name} was calibrated on this study, so it proves "
+                    "nothing about it; use a locked set that shares no patient"
+                )
 
 
 def answered_levels(bundle: Bundle) -> tuple[str, ...]:

@@ -62,6 +62,7 @@ def calibrate(
             "cases": len(cases.cases),
             "samples": table.samples,
             "set_digest": cases.digest,
+            "studies": sorted(case.digest for case in cases.cases),
             "tensors": len(table.tensors),
         }
     pipeline.close()

@@ -9,7 +9,6 @@ from cspine.errors import ModelError, missing_extra
 
 try:
     import torch
-    from safetensors import SafetensorError
     from safetensors.torch import load
     from torch import nn
 except ImportError as error:
@@ -38,8 +37,8 @@ def load_state(path: Path) -> State:
             f"{path}: holds more than tensors, and unpickling it could run code; save the weights "
             "alone: torch.save(network.state_dict(), path), or as .safetensors"
         ) from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError) as error:
-        raise ModelError(f"{path}: not a checkpoint: {error}") from error
+    except Exception as error:  # torch raises whatever its unpickler stumbles over
+        raise ModelError(f"{path}: not a checkpoint ({type(error).__name__})") from error
     if not _is_state(state):
         raise ModelError(f"{path}: expected a state_dict, names to tensors; save that part alone")
     return state
@@ -61,10 +60,14 @@ def load_weights(network: nn.Module, state: State, *, where: str) -> None:
     missing = sorted(own.keys() - state.keys())
     extra = sorted(state.keys() - own.keys())
     if missing or extra:
-        lacks = f"lacks {missing[0]!r} ({len(missing)} in all)" if missing else ""
-        holds = f"holds {extra[0]!r}, which the network has not ({len(extra)} in all)"
-        both = " and ".join(part for part in (lacks, holds if extra else "") if part)
-        raise ModelError(f"{where}: does not fit the architecture in the pipeline file: {both}")
+        faults = []
+        if missing:
+            faults.append(f"lacks {missing[0]!r} ({len(missing)} in all)")
+        if extra:
+            faults.append(f"holds {extra[0]!r}, which the network has not ({len(extra)} in all)")
+        raise ModelError(
+            f"{where}: does not fit the architecture in the pipeline file: {' and '.join(faults)}"
+        )
     for name, value in state.items():
         if value.shape != own[name].shape:
             raise ModelError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -89,20 +90,14 @@ def test_people_get_tables(invoke: Invoke, made: Bundle, sets: Path) -> None:
     assert "onnxruntime" in invoke(["doctor"]).stdout
 
 
-def test_verify_on_the_calibration_set_is_refused(
-    invoke: Invoke, bundle: Bundle, sets: Path, tmp_path: Path
-) -> None:
-    import shutil
-
+def test_verify_on_a_calibration_study_is_refused(made: Bundle, sets: Path, tmp_path: Path) -> None:
     copy = tmp_path / "set"
-    shutil.copytree(sets / "test", copy)
+    shutil.copytree(sets / "calibration", copy)
     table = copy / "cases.csv"
-    table.write_text(table.read_text().replace(",test,", ",calibration,"))
-    result = command("calibrate", bundle.path, "--set", copy)
-    assert result.returncode == 0, result.stderr
-    result = command("verify", bundle.path, "--set", copy)
+    table.write_text(table.read_text().replace(",calibration,", ",test,"))
+    result = command("verify", made.path, "--set", copy)
     assert result.returncode == 2
-    assert "no case of split 'test'" in result.stderr
+    assert "line 2: models/classify/calibration.bin was calibrated on this study" in result.stderr
 
 
 def command(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from importlib.util import find_spec
+import sys
 
 import pytest
 
 from cspine import errors
-from cspine.backends import open_backend
+from cspine.backends.tensorrt import tensorrt_module
 from cspine.errors import BackendError, CspineError, did_you_mean, missing_extra
 
 NAMES = ("SpecError", "BundleError", "StudyError", "BackendError", "ModelError")
@@ -36,12 +36,12 @@ def test_a_missing_extra_says_what_to_install() -> None:
     )
 
 
-@pytest.mark.skipif(
-    bool(find_spec("tensorrt") or find_spec("tensorrt_rtx_bindings")), reason="TensorRT is here"
-)
-def test_missing_tensorrt_says_where_it_comes_from() -> None:
+def test_missing_tensorrt_says_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    tensorrt_module.cache_clear()
+    for name in ("tensorrt", "tensorrt_rtx_libs", "tensorrt_rtx_bindings"):
+        monkeypatch.setitem(sys.modules, name, None)  # as if it were not installed
     with pytest.raises(BackendError) as caught:
-        open_backend("tensorrt", b"")
+        tensorrt_module()
     assert str(caught.value) == (
         "TensorRT is not installed; on a Jetson it comes with JetPack: make the venv with "
         "--system-site-packages. To build engines elsewhere: pip install 'cspine[tensorrt-rtx]'"

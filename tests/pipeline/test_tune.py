@@ -1,0 +1,86 @@
+"""The device chooses by measuring, among what evidence allows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from cspine import tune
+from cspine.bundle import Bundle
+from cspine.device import this_device
+from cspine.dicom.select import Study
+from cspine.errors import StudyError
+from cspine.precision import evidence_path, int8
+
+Invoke = Callable[[Sequence[object]], Result]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A cache of the test's own, and fewer rounds: what wins is no matter here."""
+    monkeypatch.setenv("CSPINE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(tune, "ROUNDS", 2)
+
+
+def allow(bundle: Bundle, backend: str, verdict: str = "pass") -> Path:
+    """Leave a verdict as `verify` would."""
+    choice = int8(backend, this_device())
+    path = evidence_path(bundle, choice)
+    path.parent.mkdir(exist_ok=True)
+    found = {
+        "bundle": bundle.digest, "backend": backend, "target": choice.target, "verdict": verdict
+    }  # fmt: skip
+    path.write_text(json.dumps(found))
+    return path
+
+
+def nothing(done: int, total: int) -> None: ...
+
+
+def test_only_fp32_may_answer_without_evidence(bundle: Bundle, studies: list[Study]) -> None:
+    result = tune.tune(bundle, this_device(), studies[:1], progress=nothing)
+    assert {each.precision for each in result.candidates} == {"fp32"}
+    assert {each.backend for each in result.candidates} == {"onnxruntime", "openvino"}
+    assert any("onnxruntime int8: the verdict of INT8 is missing" in x for x in result.left_out)
+    times = [each.milliseconds for each in result.candidates]
+    assert times == sorted(times)
+
+
+def test_run_uses_the_winner_until_its_evidence_is_gone(
+    bundle: Bundle, sets: Path, invoke: Invoke
+) -> None:
+    study = sets / "test" / "studies" / "phantom-502-00000"
+    evidence = allow(bundle, "onnxruntime")
+    allow(bundle, "openvino")
+    tuned = json.loads(invoke(["tune", bundle.path, "--study", study, "--json"]).stdout)
+    assert len(tuned["candidates"]) == 4 * len({1, this_device().cores})
+    best = tuned["candidates"][0]
+
+    (found,) = json.loads(invoke(["run", bundle.path, study, "--json"]).stdout)
+    assert found["identity"]["backend"] == best["backend"]
+    assert found["identity"]["precision"] == best["precision"]
+    assert "the fastest of those that may answer here" in invoke(["run", bundle.path, study]).stdout
+
+    evidence.unlink()
+    allow(bundle, "openvino", verdict="fail")
+    (found,) = json.loads(invoke(["run", bundle.path, study, "--json"]).stdout)
+    assert found["identity"]["precision"] == "fp32"
+
+
+def test_another_device_or_bundle_has_no_tuning(bundle: Bundle, studies: list[Study]) -> None:
+    device = this_device()
+    tune.tune(bundle, device, studies[:1], progress=nothing)
+    assert tune.tuned(bundle, device) is not None
+    assert tune.tuned(bundle, replace(device, cpu="another")) is None
+    changed = bundle.extended({"models/localise/extra.onnx": b"x"}, {})
+    assert tune.tuned(changed, device) is None
+
+
+def test_a_refused_study_tunes_nothing(bundle: Bundle, studies: list[Study]) -> None:
+    with pytest.raises(StudyError, match="a study is refused, so it tunes nothing"):
+        tune.tune(bundle, this_device(), studies[2:], progress=nothing)
