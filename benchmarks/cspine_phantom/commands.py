@@ -9,7 +9,7 @@ import click
 
 from cspine.console import emit_json, json_option
 from cspine.errors import ModelError
-from cspine.spec import load_spec, shipped_spec
+from cspine.pipeline_file import load_spec, shipped_spec
 from cspine_bench.cases import SPLITS
 
 

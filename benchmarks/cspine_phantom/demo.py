@@ -13,8 +13,8 @@ from cspine.device import this_device
 from cspine.dicom.select import Study, dicom_files, read_studies
 from cspine.errors import ModelError
 from cspine.pipeline import Pipeline
+from cspine.pipeline_file import load_spec, shipped_spec
 from cspine.precision import choose, fp32, int8
-from cspine.spec import load_spec, shipped_spec
 from cspine_bench.bench import NETWORKS, TOTAL, bench
 from cspine_bench.cases import read_cases
 from cspine_bench.commands import record_text, report_text

@@ -9,7 +9,7 @@ import click
 from cspine.console import emit_json, json_option, table
 from cspine.dicom.select import Study, dicom_files, read_studies
 from cspine.errors import CspineError
-from cspine.spec import shipped_spec
+from cspine.pipeline_file import shipped_spec
 
 
 @click.command()

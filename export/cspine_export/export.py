@@ -15,8 +15,9 @@ from cspine.errors import ModelError, did_you_mean
 from cspine.files import sha256
 from cspine.findings import Identity
 from cspine.pipeline import Pipeline
+from cspine.pipeline_file import parse_spec
 from cspine.session import Session
-from cspine.spec import Network, PipelineSpec, parse_spec
+from cspine.spec import Network, PipelineSpec
 from cspine_export.architecture import build_network
 from cspine_export.checkpoint import load_state, load_weights
 from cspine_export.graph import OPSET, output_names, to_onnx, wrap

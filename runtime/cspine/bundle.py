@@ -27,7 +27,8 @@ import msgspec
 
 from cspine.errors import BundleError, did_you_mean
 from cspine.files import sha256, sync_folder, write_atomic
-from cspine.spec import PipelineSpec, parse_spec
+from cspine.pipeline_file import parse_spec
+from cspine.spec import PipelineSpec
 
 FORMAT = 1
 MANIFEST = "manifest.json"

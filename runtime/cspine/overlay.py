@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from cspine.backends import Array
 from cspine.findings import Findings, Level
-from cspine.pipeline import View
+from cspine.outcome import View
 from cspine.transform import Affine, Floats, Points, scaling
 
 Canvas = npt.NDArray[np.uint8]

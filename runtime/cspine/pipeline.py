@@ -3,78 +3,27 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from time import perf_counter_ns
+from dataclasses import replace
 
-from cspine.backends import Array, open_backend
+from cspine.answer import answered, levels, refusal
+from cspine.backends import open_backend
 from cspine.bundle import Bundle
 from cspine.dicom.read import read_image
 from cspine.dicom.select import Study, select
 from cspine.engines import find_engine
-from cspine.findings import Findings, Identity, Level, Refused, Source
+from cspine.findings import Findings, Identity, Refused, Source
 from cspine.image import Image
+from cspine.outcome import Clock, Outcome, View
 from cspine.precision import Choice
 from cspine.session import Session
 from cspine.spec import Classify, Explain, Levels, PipelineSpec, Segment
-from cspine.stages.classify import classify_feeds, crop_corners, crop_map, probabilities
+from cspine.stages.classify import classify_feeds, crop_map, probabilities
 from cspine.stages.explain import activation_maps
-from cspine.stages.levels import Disc, Spine, find_spine, rounded
+from cspine.stages.levels import find_spine
 from cspine.stages.segment import label_map, segment_feeds, segment_frame
-from cspine.transform import Affine, Floats, zoom
-
-
-@dataclass(frozen=True)
-class View:
-    """What a picture of the findings needs beside them.
-
-    Attributes
-    ----------
-    image
-        The radiograph.
-    labels, labels_to_image
-        The localiser's label map and the map from its pixels to the image's.
-    crops
-        Per answered level the map from its crop's pixels to the image's.
-    crop_px
-        (rows, columns) of a crop.
-    heat
-        Class activation maps, shape (levels, rows, columns), in logits, one per crop.
-    """
-
-    image: Image
-    labels: Array
-    labels_to_image: Affine
-    crops: tuple[Affine, ...]
-    crop_px: tuple[int, int]
-    heat: Floats
-
-
-@dataclass
-class Clock:
-    """Nanoseconds per part of one study; kept apart from the findings, which hold no time."""
-
-    parts: dict[str, int] = field(default_factory=dict)
-
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        """Add the time spent inside to a part."""
-        start = perf_counter_ns()
-        try:
-            yield
-        finally:
-            self.parts[name] = self.parts.get(name, 0) + perf_counter_ns() - start
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The answer to one study; ``view`` is ``None`` where it was refused."""
-
-    findings: Findings
-    view: View | None
-    nanoseconds: Mapping[str, int]
+from cspine.transform import zoom
 
 
 class Pipeline:
@@ -175,7 +124,10 @@ class Pipeline:
         try:
             findings, view = self._judge(image(), clock)
         except Refused as refused:
-            return Outcome(self._refusal(refused, source), None, clock.parts)
+            findings = refusal(
+                refused, source, identity=self.identity, threshold=self._classify.threshold
+            )
+            return Outcome(findings, None, clock.parts)
         return Outcome(findings, view, clock.parts)
 
     def _judge(self, image: Image, clock: Clock) -> tuple[Findings, View]:
@@ -205,60 +157,15 @@ class Pipeline:
             outputs = self._sessions[classify.id].run(feeds)
         with clock.part(self._explain.id):
             heat = activation_maps(outputs)
-        findings = self._findings(image, spine, crops, probabilities(outputs), from_mm)
+        findings = answered(
+            image,
+            spine,
+            spine.vertebrae(from_mm),
+            levels(spine, crops, probabilities(outputs), stage=classify),
+            identity=self.identity,
+            threshold=classify.threshold,
+        )
         return findings, View(image, labels, to_image, crops, classify.size_px, heat)
-
-    def _findings(
-        self,
-        image: Image,
-        spine: Spine,
-        crops: Sequence[Affine],
-        scores: Floats,
-        from_mm: Affine,
-    ) -> Findings:
-        return Findings(
-            status="partial" if spine.withheld else "answered",
-            refusal=None,
-            source=image.source,
-            identity=self.identity,
-            spacing=image.spacing,
-            facing=spine.facing,
-            threshold=self._classify.threshold,
-            vertebrae=spine.vertebrae(from_mm),
-            levels=tuple(
-                self._level(disc, crop, float(score))
-                for disc, crop, score in zip(spine.discs, crops, scores, strict=True)
-            ),
-            withheld=spine.withheld,
-            notes=image.notes,
-        )
-
-    def _level(self, disc: Disc, crop: Affine, score: float) -> Level:
-        stage = self._classify
-        a, b, c, d = (rounded(point) for point in crop_corners(crop, stage.size_px))
-        positive = score >= stage.threshold
-        return Level(
-            label=disc.label,
-            probability=round(score, 4),
-            positive=positive,
-            decision=stage.positive if positive else stage.negative,
-            box_px=(a, b, c, d),
-        )
-
-    def _refusal(self, refused: Refused, source: Source | None) -> Findings:
-        return Findings(
-            status="refused",
-            refusal=refused.refusal,
-            source=source,
-            identity=self.identity,
-            spacing=None,
-            facing=None,
-            threshold=self._classify.threshold,
-            vertebrae=(),
-            levels=(),
-            withheld=(),
-            notes=(),
-        )
 
 
 def _model(bundle: Bundle, stage: str, choice: Choice) -> bytes:

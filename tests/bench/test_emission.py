@@ -10,7 +10,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from cspine.backends import open_backend
 from cspine.files import sha256
-from cspine.spec import Network, load_spec, shipped_spec
+from cspine.pipeline_file import load_spec, shipped_spec
+from cspine.spec import Network
 from cspine_calibration import targets
 from cspine_calibration.emit import emit
 from cspine_calibration.observe import Observer

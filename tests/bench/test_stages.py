@@ -11,7 +11,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from cspine.dicom.read import read_image
 from cspine.image import Image
-from cspine.spec import Classify, Levels, PipelineSpec, Segment, load_spec, shipped_spec
+from cspine.pipeline_file import load_spec, shipped_spec
+from cspine.spec import Classify, Levels, PipelineSpec, Segment
 from cspine.stages.classify import classify_feeds, crop_map
 from cspine.stages.levels import Spine, find_spine
 from cspine.stages.segment import label_map, segment_feeds, segment_frame

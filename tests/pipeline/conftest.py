@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from cspine.bundle import Bundle
 from cspine.cli import cspine
 from cspine.dicom.select import Study, dicom_files, read_studies
-from cspine.spec import shipped_spec
+from cspine.pipeline_file import shipped_spec
 from cspine_bench.cases import read_cases
 from cspine_bench.verdict import answered_levels
 from cspine_calibration.calibrate import calibrate, emit_targets

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from cspine.bundle import Bundle
 from cspine.dicom.select import Study
 from cspine.errors import ModelError
-from cspine.spec import Architecture, load_spec, shipped_spec
+from cspine.pipeline_file import load_spec, shipped_spec
+from cspine.spec import Architecture
 from cspine_export import parity
 from cspine_export.architecture import build_network
 from cspine_export.checkpoint import load_state, load_weights

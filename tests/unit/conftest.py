@@ -14,7 +14,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 from cspine.bundle import PIPELINE, Bundle, emission_path, fp32_path, table_path, write_bundle
 from cspine.findings import Findings, Identity, Level, Source, Spacing, Vertebra, Withheld
 from cspine.image import Facing
-from cspine.spec import PipelineSpec, load_spec, shipped_spec
+from cspine.pipeline_file import load_spec, shipped_spec
+from cspine.spec import PipelineSpec
 
 Labels = npt.NDArray[np.uint8]
 

@@ -19,6 +19,7 @@ from cspine import findings, spec
 from cspine.bundle import Manifest
 from cspine.device import Device
 from cspine.engines import EngineManifest
+from cspine.pipeline_file import parse_spec
 from cspine.stages.levels import level_names
 from cspine_bench import bench, verdict
 from cspine_bench.answers import Figure, Performance
@@ -129,7 +130,7 @@ def test_every_other_list_is_complete():
 
 
 def test_the_pipeline_file_is_read():
-    parsed = spec.parse_spec(example("Pipeline file", "toml").encode(), where="docs/formats.md")
+    parsed = parse_spec(example("Pipeline file", "toml").encode(), where="docs/formats.md")
     assert parsed.level_count == 3
 
 
@@ -166,7 +167,7 @@ def test_the_case_set_is_read(tmp_path):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(b"bytes")
     (tmp_path / "cases.csv").write_text(text)
-    pipeline = spec.parse_spec(example("Pipeline file", "toml").encode(), where="docs/formats.md")
+    pipeline = parse_spec(example("Pipeline file", "toml").encode(), where="docs/formats.md")
     levels = level_names(pipeline.only(spec.Levels).vertebrae)
     cases = read_cases(tmp_path, split="test", levels=levels).cases
     assert [case.row for case in cases] == [3, 4]

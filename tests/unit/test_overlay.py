@@ -10,8 +10,8 @@ import pytest
 
 from cspine.findings import Findings, Spacing
 from cspine.image import Image
+from cspine.outcome import View
 from cspine.overlay import HEIGHT, PANEL, overlay_png
-from cspine.pipeline import View
 from cspine.transform import Affine, Floats
 
 Canvas = npt.NDArray[np.uint8]

@@ -8,16 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cspine.errors import SpecError
-from cspine.spec import (
-    Classify,
-    Explain,
-    Levels,
-    PipelineSpec,
-    Segment,
-    load_spec,
-    parse_spec,
-    shipped_spec,
-)
+from cspine.pipeline_file import load_spec, parse_spec, shipped_spec
+from cspine.spec import Classify, Explain, Levels, PipelineSpec, Segment
 
 SHIPPED = shipped_spec("xray-compression").read_text()
 KEYS = (

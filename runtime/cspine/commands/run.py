@@ -23,7 +23,8 @@ from cspine.dicom.select import Study, dicom_files, read_studies
 from cspine.errors import StudyError
 from cspine.files import sha256, write_atomic
 from cspine.findings import Findings
-from cspine.pipeline import Outcome, Pipeline
+from cspine.outcome import Outcome
+from cspine.pipeline import Pipeline
 from cspine.precision import Precision, choose
 from cspine.tune import tuned
 

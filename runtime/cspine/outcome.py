@@ -1,0 +1,64 @@
+"""What running a pipeline on one study leaves: the answer, what a picture needs, and times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter_ns
+
+from cspine.backends import Array
+from cspine.findings import Findings
+from cspine.image import Image
+from cspine.transform import Affine, Floats
+
+
+@dataclass(frozen=True)
+class View:
+    """What a picture of the findings needs beside them.
+
+    Attributes
+    ----------
+    image
+        The radiograph.
+    labels, labels_to_image
+        The localiser's label map and the map from its pixels to the image's.
+    crops
+        Per answered level the map from its crop's pixels to the image's.
+    crop_px
+        (rows, columns) of a crop.
+    heat
+        Class activation maps, shape (levels, rows, columns), in logits, one per crop.
+    """
+
+    image: Image
+    labels: Array
+    labels_to_image: Affine
+    crops: tuple[Affine, ...]
+    crop_px: tuple[int, int]
+    heat: Floats
+
+
+@dataclass
+class Clock:
+    """Nanoseconds per part of one study; kept apart from the findings, which hold no time."""
+
+    parts: dict[str, int] = field(default_factory=dict)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Add the time spent inside to a part."""
+        start = perf_counter_ns()
+        try:
+            yield
+        finally:
+            self.parts[name] = self.parts.get(name, 0) + perf_counter_ns() - start
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The answer to one study; ``view`` is ``None`` where it was refused."""
+
+    findings: Findings
+    view: View | None
+    nanoseconds: Mapping[str, int]

@@ -1,0 +1,163 @@
+"""The pipeline file: TOML, schema-versioned and strict.
+
+An unknown key fails with a suggestion, a stage refers only to stages before it, and there is
+neither code nor environment in it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+
+from cspine.errors import SpecError, did_you_mean
+from cspine.spec import (
+    Accept,
+    Architecture,
+    Classify,
+    Explain,
+    Gate,
+    Levels,
+    Percentile,
+    PipelineSpec,
+    Segment,
+    Stage,
+)
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # Python 3.10, which JetPack 6 brings
+    import tomli as tomllib
+
+SCHEMA = 1
+SHIPPED = Path(__file__).parent / "pipelines"
+
+_REFERENCES: dict[type, tuple[str, type]] = {
+    Levels: ("masks_from", Segment),
+    Classify: ("crops_from", Levels),
+    Explain: ("map_from", Classify),
+}
+
+
+def load_spec(path: Path) -> PipelineSpec:
+    """Read a pipeline file.
+
+    Raises
+    ------
+    SpecError
+        If the file cannot be read, is not TOML, or breaks a rule of the format.
+    """
+    try:
+        return parse_spec(path.read_bytes(), where=path.name)
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def shipped_spec(name: str) -> Path:
+    """Return the file of a pipeline by its shipped name, or the path that was given."""
+    shipped = {path.stem: path for path in sorted(SHIPPED.glob("*.toml"))}
+    if name in shipped:
+        return shipped[name]
+    if Path(name).suffix == ".toml":
+        return Path(name)
+    raise SpecError(
+        f"no pipeline {name!r}{did_you_mean(name, shipped)}; shipped are {', '.join(shipped)}; "
+        "your own is given as a path that ends in .toml"
+    )
+
+
+def parse_spec(data: bytes, *, where: str) -> PipelineSpec:
+    """Parse the bytes of a pipeline file; ``where`` names it in messages."""
+    try:
+        table = tomllib.loads(data.decode())
+    except RecursionError as error:
+        raise SpecError(f"{where}: not TOML: nested too deeply") from error
+    except ValueError as error:  # bytes, syntax, or a number that Python refuses to read
+        raise SpecError(f"{where}: not TOML: {error}") from error
+    if table.get("schema") != SCHEMA:
+        raise SpecError(
+            f"{where}: schema is {table.get('schema')!r}, this version reads schema {SCHEMA}"
+        )
+    try:
+        spec = msgspec.convert(table, PipelineSpec)
+    except msgspec.ValidationError as error:
+        raise SpecError(f"{where}: {_explained(str(error), table)}") from error
+    for fault in _faults(spec):
+        raise SpecError(f"{where}: {fault}")
+    return spec
+
+
+def _explained(message: str, table: dict[str, Any]) -> str:
+    """Name the stage instead of its index and suggest the key that was probably meant."""
+    message = re.sub(
+        r"\$\.stage\[(\d+)\]",
+        lambda match: f"stage {_stage_name(table['stage'][int(match[1])], match[1])!r}",
+        message,
+    ).replace("`$.", "`")
+    unknown = re.search(r"unknown field `([^`]+)`", message)
+    return message + (did_you_mean(unknown[1], _known_keys()) if unknown else "")
+
+
+def _stage_name(stage: object, index: str) -> str:
+    return str(stage.get("id", index)) if isinstance(stage, dict) else index
+
+
+def _known_keys() -> set[str]:
+    structs = (PipelineSpec, Accept, Gate, Architecture, Percentile, *get_args(Stage))
+    return {field.encode_name for struct in structs for field in msgspec.structs.fields(struct)}
+
+
+def _faults(spec: PipelineSpec) -> Iterator[str]:
+    """Yield what the types alone cannot say."""
+    seen: dict[str, Stage] = {}
+    for stage in spec.stage:
+        if stage.id in seen:
+            yield f"stage {stage.id!r} stands twice"
+        yield from (f"stage {stage.id!r}: {fault}" for fault in _stage_faults(stage, seen))
+        seen[stage.id] = stage
+    for kind in get_args(Stage):
+        count = sum(isinstance(stage, kind) for stage in spec.stage)
+        if count != 1:
+            yield f"{count} stages of kind {kind.__name__.lower()!r}, expected exactly one"
+
+
+def _stage_faults(stage: Stage, seen: dict[str, Stage]) -> Iterator[str]:
+    """Yield what is wrong with one stage, given those before it."""
+    for field in msgspec.structs.fields(stage):
+        value = getattr(stage, field.name)
+        if isinstance(value, float) and not math.isfinite(value):
+            yield f"{field.name} = {value} is no finite number"
+    if type(stage) in _REFERENCES:
+        key, kind = _REFERENCES[type(stage)]
+        target = getattr(stage, key)
+        if not isinstance(seen.get(target), kind):
+            yield (
+                f"{key} = {target!r} is no {kind.__name__.lower()} stage before it"
+                f"{did_you_mean(target, _of_kind(seen, kind))}"
+            )
+    if isinstance(stage, Levels):
+        yield from _level_faults(stage, getattr(seen.get(stage.masks_from), "labels", []))
+    grey = getattr(stage, "grey", None)
+    if isinstance(grey, Percentile) and grey.low >= grey.high:
+        yield f"grey.low = {grey.low} is not below grey.high = {grey.high}"
+
+
+def _level_faults(stage: Levels, labels: Sequence[str]) -> Iterator[str]:
+    for label in [*stage.vertebrae, stage.posterior]:
+        if label not in labels:
+            yield (
+                f"label {label!r} is not in stage {stage.masks_from!r}{did_you_mean(label, labels)}"
+            )
+    if len(stage.vertebrae) < 2 or len(set(stage.vertebrae)) < len(stage.vertebrae):
+        yield "vertebrae must be two or more, each once"
+    if stage.minimum_pitch_mm >= stage.maximum_pitch_mm:
+        yield "minimum_pitch_mm is not below maximum_pitch_mm"
+
+
+def _of_kind(seen: dict[str, Stage], kind: type) -> list[str]:
+    return [name for name, stage in seen.items() if isinstance(stage, kind)]

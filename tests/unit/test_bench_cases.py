@@ -1,0 +1,110 @@
+"""Case sets are checked before anything is believed of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from cspine.errors import ModelError
+from cspine_bench.cases import read_cases
+
+LEVELS = ("C2/3", "C3/4")
+HEADER = "study,patient,split,mask,C2/3,C3/4"
+ROWS = (
+    "studies/a,p1,test,a.png,0,1",
+    "studies/b,p2,test,,1,",
+    "studies/c,p3,calibration,,0,0",
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in "abc":
+        (tmp_path / "studies" / name).mkdir(parents=True)
+        (tmp_path / "studies" / name / "image.dcm").write_bytes(name.encode())
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((3, 4), 7, np.uint8))
+    write(tmp_path, *ROWS)
+    return tmp_path
+
+
+def write(folder: Path, *rows: str, header: str = HEADER) -> None:
+    (folder / "cases.csv").write_text("\n".join([header, *rows]) + "\n")
+
+
+def fault(folder: Path, *rows: str, header: str = HEADER) -> str:
+    write(folder, *rows, header=header)
+    with pytest.raises(ModelError) as caught:
+        read_cases(folder, split="test", levels=LEVELS)
+    return str(caught.value)
+
+
+def test_a_split_is_read_with_its_lines_and_labels(folder: Path) -> None:
+    first, second = read_cases(folder, split="test", levels=LEVELS).cases
+    assert (first.row, second.row) == (2, 3)
+    assert first.labels == {"C2/3": False, "C3/4": True}
+    assert second.labels == {"C2/3": True}
+    assert second.read_mask() is None
+    mask = first.read_mask()
+    assert mask is not None
+    np.testing.assert_array_equal(mask, np.full((3, 4), 7))
+
+
+def test_the_digest_is_of_the_table_and_of_every_file(folder: Path) -> None:
+    before = read_cases(folder, split="test", levels=LEVELS)
+    assert read_cases(folder, split="test", levels=LEVELS) == before
+    (folder / "studies" / "c" / "image.dcm").write_bytes(b"of another split")
+    assert read_cases(folder, split="test", levels=LEVELS) == before
+    (folder / "studies" / "a" / "image.dcm").write_bytes(b"changed")
+    after = read_cases(folder, split="test", levels=LEVELS)
+    assert after.digest != before.digest
+    assert [case.digest for case in after.cases][1] == before.cases[1].digest
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (("studies/a,p1,test,,0",), "line 2: 6 fields, expected 6"),
+        (("studies/a,p1,train,,0,1",), "line 2: split 'train', expected calibration, tuning, test"),
+        (("studies/a,p1,test,,0,2",), "line 2, C3/4: got '2', expected 0, 1"),
+        (("studies/x,p1,test,,0,1",), "line 2: a file that it names is missing"),
+        (("../outside,p1,test,,0,1",), "line 2: a path leads out of the case set"),
+        (
+            ("studies/a,p1,test,,0,1", "studies/b,p1,calibration,,0,1"),
+            "lines 2 and 3: one patient in splits test and calibration; splits are by patient",
+        ),
+        (("studies/c,p3,calibration,,0,0",), "no case of split 'test'"),
+    ],
+)
+def test_a_wrong_row_is_named_by_its_line(
+    folder: Path, rows: tuple[str, ...], message: str
+) -> None:
+    found = fault(folder, *rows)
+    assert message in found
+    assert "p1" not in found
+
+
+def test_a_missing_column_is_suggested(folder: Path) -> None:
+    assert fault(folder, *ROWS, header=HEADER.replace("C3/4", "C3-4")).endswith(
+        "no column 'C3/4'; did you mean 'C3-4'?"
+    )
+
+
+def test_no_table_is_no_set(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be read as a case set"):
+        read_cases(tmp_path, split="test", levels=LEVELS)
+
+
+def test_a_study_that_is_no_dicom_is_named_by_its_line(folder: Path) -> None:
+    case, _ = read_cases(folder, split="test", levels=LEVELS).cases
+    with pytest.raises(ModelError, match=r"line 2: .*not a DICOM file"):
+        case.read()
+
+
+def test_a_mask_must_be_an_8_bit_grey_png(folder: Path) -> None:
+    cv2.imwrite(str(folder / "a.png"), np.zeros((3, 4, 3), np.uint8))
+    case, _ = read_cases(folder, split="test", levels=LEVELS).cases
+    with pytest.raises(ModelError, match="line 2: the mask is no 8-bit grey PNG"):
+        case.read_mask()

@@ -1,0 +1,81 @@
+"""Pass, fail and inconclusive mean what they say."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cspine_bench.answers import Answers, performance
+from cspine_bench.auc import PairedAuc, paired_auc
+from cspine_bench.cases import Case
+from cspine_bench.interval import Interval
+from cspine_bench.verdict import decide
+
+
+def difference(low: float, high: float) -> PairedAuc:
+    middle = (low + high) / 2
+    return PairedAuc(
+        auc_reference=0.95,
+        auc_candidate=0.95 + middle,
+        difference=middle,
+        standard_error=0.001,
+        interval=Interval(low, high, 0.95),
+        z=0.0,
+        p=1.0,
+        degenerate=False,
+        exact_bound=math.nan,
+    )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (-0.01, 0.01, "pass"),
+        (-0.0199, 0.3, "pass"),
+        (-0.02, 0.01, "inconclusive"),
+        (-0.05, -0.019, "inconclusive"),
+        (-0.05, -0.0201, "fail"),
+    ],
+)
+def test_the_whole_interval_decides(low: float, high: float, verdict: str) -> None:
+    found, reasons = decide(difference(low, high), margin=0.02, lost=[])
+    assert found == verdict
+    assert f"{low:+.4f} to {high:+.4f}" in reasons[0]
+
+
+def test_a_candidate_that_withholds_what_fp32_answers_cannot_pass() -> None:
+    found, reasons = decide(difference(-0.001, 0.001), margin=0.02, lost=["line 2, C5/6"])
+    assert (found, reasons) == ("inconclusive", ("1 levels are answered by FP32 alone",))
+    assert decide(difference(-0.9, -0.8), margin=0.02, lost=["line 2, C5/6"])[0] == "fail"
+
+
+def test_two_answers_alike_on_few_cases_are_not_proof() -> None:
+    truth = np.array([0, 1] * 10)
+    scores = np.linspace(0, 1, 20)
+    same = paired_auc(truth, scores, scores)
+    assert same.degenerate
+    assert decide(same, margin=0.02, lost=[])[0] == "inconclusive"
+
+
+def test_performance_counts_what_was_not_answered() -> None:
+    cases = [
+        Case(
+            row=row,
+            digest="",
+            study=Path(),
+            patient=f"p{row}",
+            labels={"C2/3": row % 2 == 0, "C3/4": False},
+            mask=None,
+        )
+        for row in range(2, 8)
+    ]
+    scores = {(row, "C2/3"): 0.9 if row % 2 == 0 else 0.2 for row in range(2, 7)}
+    answers = Answers(scores, {7: "WRONG_VIEW"}, {"C2": [0.9, math.nan], "C3": [0.7]})
+    found = performance(answers, cases, sorted(scores), threshold=0.5)
+    assert (found.cases, found.refused, found.levels, found.unanswered) == (6, 1, 5, 7)
+    assert found.auc.value == found.accuracy.value == found.sensitivity.value == 1.0
+    assert found.dice == pytest.approx(0.8)
+    assert found.worst_vertebra == pytest.approx(0.7)
