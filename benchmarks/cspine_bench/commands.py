@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -15,13 +14,14 @@ from cspine.console import (
     EXIT_INCONCLUSIVE,
     backend_option,
     bundle_argument,
+    counter,
     emit_json,
     json_option,
     table,
     threads_option,
 )
 from cspine.device import this_device
-from cspine.dicom.select import dicom_files, read_studies
+from cspine.dicom.select import read_all
 from cspine.files import write_atomic
 from cspine.precision import evidence_path, fp32, int8
 from cspine_bench.answers import Figure
@@ -98,19 +98,13 @@ def bench(
       cspine bench build/xray.cspine --study study1/ --study study2/ --record latency.json
     """
     opened = Bundle.open(bundle)
-    studies = []
-    for path in paths:
-        found, unreadable = read_studies(dicom_files(path))
-        for error in unreadable:
-            raise error
-        studies += found
     result = measure(
         opened,
         (fp32(backend), int8(backend, this_device())),
-        studies,
+        read_all(paths),
         repeats=blocks,
         threads=threads,
-        progress=_progress(),
+        progress=counter("block"),
     )
     if record:
         write_atomic(record, msgspec.json.encode(result) + b"\n")
@@ -184,11 +178,3 @@ def _shown(value: Figure | float | int | None) -> str:
             return "-"
         return f"{value.value:.4f} [{value.low:.4f}, {value.high:.4f}]"
     return str(value) if isinstance(value, int) else f"{value:.4f}"
-
-
-def _progress() -> Callable[[int, int], None]:
-    def show(done: int, total: int) -> None:
-        if sys.stderr.isatty():
-            click.echo(f"\rblock {done} of {total}", nl=done == total, err=True)
-
-    return show

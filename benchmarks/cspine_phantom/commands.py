@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from cspine.console import emit_json, json_option
+from cspine.console import counter, emit_json, json_option
 from cspine.errors import ModelError
 from cspine.pipeline_file import load_spec, shipped_spec
 from cspine_bench.cases import SPLITS
@@ -52,7 +51,7 @@ def xray(
         seed=seed,
         split=split,
         faults=["ap" for _ in faults],
-        progress=_show,
+        progress=counter("study"),
     )
     if as_json:
         emit_json({"cases": str(path), "studies": patients + len(faults)})
@@ -108,8 +107,3 @@ def demo(assets: Path, output: Path, as_json: bool) -> None:
     summary = run_demo(assets, output, say=lambda text: click.echo(text, err=as_json))
     if as_json:
         emit_json(summary)
-
-
-def _show(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        click.echo(f"\rstudy {done} of {total}", nl=done == total, err=True)

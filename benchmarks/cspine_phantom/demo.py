@@ -10,7 +10,7 @@ from typing import Any
 
 from cspine.commands.run import findings_table, write_outcome
 from cspine.device import this_device
-from cspine.dicom.select import Study, dicom_files, read_studies
+from cspine.dicom.select import read_all
 from cspine.errors import ModelError
 from cspine.pipeline import Pipeline
 from cspine.pipeline_file import load_spec, shipped_spec
@@ -53,7 +53,7 @@ def run_demo(assets: Path, folder: Path, *, say: Callable[[str], None]) -> dict[
         split="calibration",
     )
     write_cases(folder / "test", patients=TEST_PATIENTS, seed=TEST_SEED, split="test")
-    studies = _studies(folder / "studies")
+    studies = read_all([folder / "studies" / "studies"])
 
     say("2 export: PyTorch checkpoints to FP32 ONNX, each graph held against its network")
     pipeline = shipped_spec(PIPELINE)
@@ -130,14 +130,6 @@ def _empty(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     marker.touch()
-
-
-def _studies(folder: Path) -> list[Study]:
-    """Read the demo's own studies."""
-    studies, unreadable = read_studies(dicom_files(folder / "studies"))
-    for error in unreadable:
-        raise error
-    return studies
 
 
 def _silent(done: int, total: int) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from cspine.bundle import Bundle, emission_path, table_path
-from cspine.console import bundle_argument, emit_json, json_option, table, threads_option
+from cspine.console import bundle_argument, counter, emit_json, json_option, table, threads_option
 from cspine.errors import ModelError, missing_extra
 from cspine.spec import Levels
 from cspine.stages.levels import level_names
@@ -55,7 +54,7 @@ def calibrate(
     opened = Bundle.open(bundle)
     levels: Levels = opened.spec.only(Levels)
     cases = read_cases(folder, split="calibration", levels=level_names(levels.vertebrae))
-    calibrated = room.calibrate(opened, cases, threads=threads, progress=_show)
+    calibrated = room.calibrate(opened, cases, threads=threads, progress=counter("case"))
     emitted = room.emit_targets(calibrated, tuple(TARGETS), estimator=estimator)
     _report(emitted, tuple(TARGETS), as_json)
 
@@ -138,8 +137,3 @@ def _require_onnx() -> None:
         import onnx  # noqa: F401
     except ImportError as error:
         raise ModelError(missing_extra("onnx", "calibration")) from error
-
-
-def _show(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        click.echo(f"\rcase {done} of {total}", nl=done == total, err=True)

@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from cspine.console import emit_json, json_option, table
-from cspine.dicom.select import Study, dicom_files, read_studies
-from cspine.errors import CspineError
+from cspine.dicom.select import read_all
 from cspine.pipeline_file import shipped_spec
 
 
@@ -54,7 +53,7 @@ def export(
     path = shipped_spec(pipeline)
     from cspine_export.export import export as to_bundle  # torch, for this verb only
 
-    bundle = to_bundle(path, files, studies=_read(studies), to=output)
+    bundle = to_bundle(path, files, studies=read_all(studies), to=output)
     parities = [
         {"stage": Path(name).parent.name, **parity}
         for name, facts in bundle.manifest.provenance.items()
@@ -77,14 +76,3 @@ def _split(argument: str) -> tuple[str, Path]:
     if not mark or not file:
         raise click.BadParameter(f"{argument!r}: expected STAGE=FILE", param_hint="--checkpoint")
     return stage, Path(file)
-
-
-def _read(paths: tuple[Path, ...]) -> list[Study]:
-    """Read studies of the user's choice: here an unreadable one is a mistake, not a case."""
-    found: list[Study] = []
-    for path in paths:
-        studies, errors = read_studies(dicom_files(path))
-        for error in errors:
-            raise CspineError(str(error)) from error
-        found += studies
-    return found

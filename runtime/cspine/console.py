@@ -56,6 +56,16 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join([line(header), line(["-" * width for width in widths]), *map(line, cells)])
 
 
+def counter(what: str) -> Callable[[int, int], None]:
+    """Return a callback that shows on a terminal's stderr how much of a job is done."""
+
+    def show(done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"\r{what} {done} of {total}", nl=done == total, err=True)
+
+    return show
+
+
 def progress(items: Iterable[T], *, label: str, length: int) -> Iterator[T]:
     """Yield the items and show on a terminal's stderr how many have been taken."""
     if not sys.stderr.isatty():

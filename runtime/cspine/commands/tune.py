@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from cspine.bundle import Bundle
-from cspine.console import bundle_argument, emit_json, json_option, table
+from cspine.console import bundle_argument, counter, emit_json, json_option, table
 from cspine.device import this_device
-from cspine.dicom.select import dicom_files, read_studies
+from cspine.dicom.select import read_all
 
 
 @click.command()
@@ -35,13 +34,8 @@ def tune(bundle: Path, paths: tuple[Path, ...], as_json: bool) -> None:
     """
     from cspine.tune import tune as measure
 
-    studies = []
-    for path in paths:
-        found, unreadable = read_studies(dicom_files(path))
-        for error in unreadable:
-            raise error
-        studies += found
-    result = measure(Bundle.open(bundle), this_device(), studies, progress=_show)
+    opened = Bundle.open(bundle)
+    result = measure(opened, this_device(), read_all(paths), progress=counter("round"))
     if as_json:
         emit_json(result)
         return
@@ -52,8 +46,3 @@ def tune(bundle: Path, paths: tuple[Path, ...], as_json: bool) -> None:
     click.echo(table(["backend", "precision", "threads", "networks, ms a study"], rows))
     for reason in result.left_out:
         click.echo(f"left out: {reason}")
-
-
-def _show(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        click.echo(f"\rround {done} of {total}", nl=done == total, err=True)

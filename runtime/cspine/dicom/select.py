@@ -73,6 +73,23 @@ def read_studies(files: Iterable[Path]) -> tuple[list[Study], list[StudyError]]:
     return [Study(tuple(group)) for group in groups.values()], unreadable
 
 
+def read_all(paths: Iterable[Path]) -> list[Study]:
+    """Read studies that were chosen one by one, so that an unreadable file is a mistake.
+
+    Raises
+    ------
+    StudyError
+        For the first file that cannot be read.
+    """
+    studies: list[Study] = []
+    for path in paths:
+        found, unreadable = read_studies(dicom_files(path))
+        for error in unreadable:
+            raise error
+        studies += found
+    return studies
+
+
 def select(study: Study, accept: Accept) -> Selection:
     """Choose the image of a study that the pipeline judges.
 
