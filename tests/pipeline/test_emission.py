@@ -1,0 +1,63 @@
+"""Emissions of the trained networks, computed by the backend that will run them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from cspine.backends import Array, open_backend
+from cspine.bundle import Bundle
+from cspine.dicom.select import Study
+from cspine.pipeline import Pipeline
+from cspine.precision import fp32
+from cspine.session import Session
+from cspine_calibration.calibrate import read_table
+from cspine_calibration.emit import emit
+from cspine_calibration.estimate import DEFAULT, ESTIMATORS
+from cspine_calibration.numeric import compare
+from cspine_export.parity import Recorder
+
+RUNS_ON = {
+    "ort-x64-vnni": "onnxruntime",
+    "ort-x64-avx2": "onnxruntime",
+    "ort-arm": "onnxruntime",
+    "openvino": "openvino",
+    "trt": "onnxruntime",  # the nearest there is without a GPU
+}
+
+
+@pytest.fixture(scope="module")
+def feeds(made: Bundle, studies: list[Study]) -> Mapping[str, list[dict[str, Array]]]:
+    """What each network sees of two studies that calibrated nothing."""
+    recorders = {
+        stage.id: Recorder(open_backend("onnxruntime", made.model(stage.id)))
+        for stage in made.spec.networks
+    }
+    pipeline = Pipeline(
+        made.spec,
+        sessions={name: Session(name, recorder) for name, recorder in recorders.items()},
+        identity=Pipeline.open(made, fp32("onnxruntime")).identity,
+    )
+    for study in studies[:2]:
+        pipeline.run(study)
+    return {name: recorder.feeds for name, recorder in recorders.items()}
+
+
+@pytest.mark.parametrize("target", RUNS_ON)
+@pytest.mark.parametrize("number", [0, 1], ids=["localise", "classify"])
+def test_the_default_estimator_is_close_and_no_other_much_closer(
+    made: Bundle, feeds: Mapping[str, list[dict[str, Array]]], number: int, target: str
+) -> None:
+    stage = made.spec.networks[number]
+    reference = open_backend("onnxruntime", made.model(stage.id), threads=1)
+    decibels = {}
+    for estimator in ESTIMATORS:
+        emission = emit(
+            made.model(stage.id), read_table(made, stage), target=target, estimator=estimator
+        )
+        candidate = open_backend(RUNS_ON[target], emission.model, threads=1)
+        decibels[estimator] = min(compare(reference, candidate, feeds[stage.id]).values())
+        candidate.close()
+    assert decibels[DEFAULT] >= 30, decibels
+    assert decibels[DEFAULT] >= max(decibels.values()) - 3, decibels
