@@ -21,8 +21,6 @@ def bar(graph: Graph, unit: Unit, target: Target) -> str | None:
     if unit.kind != "Conv" or unit.weight not in graph.constants:
         return None
     writes, reads, *kernel = graph.constants[unit.weight].dims
-    if reads < target.min_input_channels:
-        return f"{reads} input channels, fewer than {target.min_input_channels}"
     if target.tensor_cores and not _suits_tensor_cores(
         (writes, reads),
         kernel,

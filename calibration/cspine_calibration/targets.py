@@ -51,8 +51,6 @@ class Target:
         Which inputs of a residual addition are quantised.
     share_concat_scale
         Whether the inputs and the output of a concatenation have one scale.
-    min_input_channels
-        A convolution over fewer channels stays in float.
     tensor_cores
         Whether the shapes that tensor cores cannot serve stay in float.
     """
@@ -64,7 +62,6 @@ class Target:
     quantize_outputs: bool
     add_inputs: Literal["all", "skip"]
     share_concat_scale: bool
-    min_input_channels: int
     tensor_cores: bool
 
 
@@ -79,8 +76,6 @@ def _onnxruntime(name: str, *, activation: Grid, weight_limit: int) -> Target:
         # A ReLU melts into an integer convolution only if the range starts at zero, which a scale
         # shared with a signed tensor does not.
         share_concat_scale=False,
-        # Measured: below four channels the integer kernel is up to twice as slow as the float one.
-        min_input_channels=4,
         tensor_cores=False,
     )
 
@@ -97,7 +92,6 @@ _ROWS = (
         quantize_outputs=True,
         add_inputs="all",
         share_concat_scale=True,
-        min_input_channels=1,
         tensor_cores=False,
     ),
     Target(
@@ -108,7 +102,6 @@ _ROWS = (
         quantize_outputs=False,
         add_inputs="skip",
         share_concat_scale=True,
-        min_input_channels=1,
         tensor_cores=True,
     ),
 )

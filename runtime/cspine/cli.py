@@ -54,7 +54,7 @@ class Verbs(click.Group):
             formatter.write_dl([(verb, text) for verb, (_, text) in VERBS.items()])
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Verbs)
 @click.version_option(version("cspine"), message="cspine %(version)s")
 def cspine() -> None:
     """Cervical-spine models on edge devices: export, quantize, verify, run.

@@ -34,7 +34,7 @@ def calibrated(request: pytest.FixtureRequest) -> Calibrated:
     return model, observer.table(set_digest=sha256(b""), preprocessing_digest=sha256(b"")), image
 
 
-@pytest.mark.parametrize("variant", ["fp32", "integer stem", "shared concat scale", "as shipped"])
+@pytest.mark.parametrize("variant", ["fp32", "shared concat scale", "as shipped"])
 def test_variant(
     benchmark: BenchmarkFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -43,9 +43,7 @@ def test_variant(
 ) -> None:
     model, table, image = calibrated
     row = targets.TARGETS["ort-x64-vnni"]
-    if variant == "integer stem":
-        row = replace(row, min_input_channels=1)
-    elif variant == "shared concat scale":
+    if variant == "shared concat scale":
         row = replace(row, share_concat_scale=True)
     monkeypatch.setitem(targets.TARGETS, row.name, row)
     emitted = model if variant == "fp32" else emit(model, table, target=row.name).model

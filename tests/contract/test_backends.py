@@ -121,7 +121,11 @@ def test_the_same_input_gives_the_same_bytes(session: Session) -> None:
             {"image": image(1).astype(np.float64)},
             r"input 'image': got float64 \(1, 2, 8, 10\), expected float32",
         ),
-        ({"image": image(1)[:, :, :7]}, r"got float32 \(1, 2, 7, 10\), expected"),
+        ({"image": image(1)[:, :, :7].copy()}, r"got float32 \(1, 2, 7, 10\), expected"),
+        (
+            {"image": image(1).transpose(0, 1, 3, 2).copy().transpose(0, 1, 3, 2)},
+            r"got float32 \(1, 2, 8, 10\), not C-contiguous, expected",
+        ),
         ({"image": image(1)[0]}, r"got float32 \(2, 8, 10\), expected"),
         ({"image": image(1)[:0]}, r"got float32 \(0, 2, 8, 10\), expected"),
     ],

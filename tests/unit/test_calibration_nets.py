@@ -122,9 +122,9 @@ def net(request) -> Net:
 def test_onnxruntime_runs_everything_eligible_as_integers(net, target):
     emission = emit(net.model, net.table, target=target)
     summary, fusion = emission.summary, integer_kernels(emission.model)
-    # Heads, the one-channel stem and what onnxruntime has no kernel for stay in float.
+    # Heads and what onnxruntime has no kernel for stay in float.
     assert summary.convolutions == net.convolutions
-    assert summary.eligible == net.convolutions - net.transposed - net.heads - 1
+    assert summary.eligible == net.convolutions - net.transposed - net.heads
     assert fusion.integer["QLinearConv"] == summary.quantized == summary.eligible
     assert fusion.integer.get("QLinearAdd", 0) == summary.adds == net.residuals
     assert {name for _, name in fusion.floating} == {name for name, _ in summary.left}
