@@ -7,6 +7,7 @@ the JSON Schema, published as ``docs/findings.schema.json``.
 
 from __future__ import annotations
 
+from inspect import cleandoc
 from typing import Any, Literal
 
 import msgspec
@@ -128,4 +129,7 @@ class Findings(Struct, frozen=True, kw_only=True):
 def findings_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of :class:`Findings`."""
     schema = msgspec.json.schema(Findings)
+    for definition in schema["$defs"].values():
+        # Python 3.13 takes the indentation out of docstrings, earlier ones leave it in.
+        definition["description"] = cleandoc(definition["description"])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
