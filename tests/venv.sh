@@ -8,7 +8,7 @@ venv=$2
   echo "choose another: make PYTHON=python3.12 ..." >&2
   exit 1
 }
-"$python" -m venv "$venv" 2>/dev/null && exit 0
+"$python" -m venv "$venv" >/dev/null 2>&1 && exit 0
 rm -rf "$venv"
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null
