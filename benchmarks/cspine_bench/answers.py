@@ -8,14 +8,18 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
+from cspine.errors import ModelError
+from cspine.findings import Level
 from cspine.pipeline import Pipeline
 from cspine.spec import Levels, Segment
 from cspine.transform import sample_labels
 from cspine_bench.auc import auc, auc_interval
-from cspine_bench.binary import Confusion, wilson
-from cspine_bench.cases import Case
+from cspine_bench.binary import Confusion
+from cspine_bench.cases import FILE, Case
 from cspine_bench.overlap import dice
+from cspine_bench.proportion import clustered_wilson
 
 Key = tuple[int, str]  # line of cases.csv, level
 
@@ -26,15 +30,19 @@ class Answers:
 
     Attributes
     ----------
-    scores
-        Probability of the positive class; a level that was withheld or refused is not in it.
+    logits
+        Raw scores, which keep what a rounded probability loses; a level that was withheld or
+        refused is not in them.
+    levels
+        What the findings say of the same levels.
     refusals
         Line of the case to the code of its refusal.
     dice
         Vertebra to Dice per case, on the localiser's grid, where there is a mask.
     """
 
-    scores: Mapping[Key, float]
+    logits: Mapping[Key, float]
+    levels: Mapping[Key, Level]
     refusals: Mapping[int, str]
     dice: Mapping[str, list[float]]
 
@@ -48,7 +56,7 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 class Performance(msgspec.Struct, frozen=True, kw_only=True):
-    """How one pipeline does on a case set. Intervals of AUC are clustered by patient."""
+    """How one pipeline does on a case set. All intervals are clustered by patient."""
 
     cases: int
     refused: int
@@ -68,7 +76,8 @@ def answer(pipeline: Pipeline, cases: Iterable[Case]) -> Answers:
     """Send every case through a pipeline."""
     segment: Segment = pipeline.spec.only(Segment)
     levels: Levels = pipeline.spec.only(Levels)
-    scores: dict[Key, float] = {}
+    logits: dict[Key, float] = {}
+    found: dict[Key, Level] = {}
     refusals: dict[int, str] = {}
     overlap: dict[str, list[float]] = {name: [] for name in levels.vertebrae}
     for case in cases:
@@ -76,25 +85,30 @@ def answer(pipeline: Pipeline, cases: Iterable[Case]) -> Answers:
         if outcome.findings.refusal is not None:
             refusals[case.row] = outcome.findings.refusal.code
         for level in outcome.findings.levels:
-            scores[case.row, level.label] = level.probability
+            logits[case.row, level.label] = outcome.logits[level.label]
+            found[case.row, level.label] = level
         mask = case.read_mask()
         if outcome.view is not None and mask is not None:
+            if mask.shape != outcome.view.image.pixels.shape:
+                raise ModelError(
+                    f"{FILE}, line {case.row}: the mask is {mask.shape}, the image "
+                    f"{outcome.view.image.pixels.shape}; a mask has the pixel grid of its image"
+                )
             truth = sample_labels(mask, outcome.view.labels_to_image, size_px=segment.size_px)
             numbers = {segment.labels.index(name): name for name in levels.vertebrae}
             for number, value in dice(truth, outcome.view.labels, labels=numbers).items():
                 overlap[numbers[number]].append(value)
-    return Answers(scores, refusals, overlap)
+    return Answers(logits, found, refusals, overlap)
 
 
-def performance(
-    answers: Answers, cases: Sequence[Case], keys: Sequence[Key], *, threshold: float
-) -> Performance:
+def performance(answers: Answers, cases: Sequence[Case], keys: Sequence[Key]) -> Performance:
     """Score answers on the levels ``keys``, which both pipelines of a pair have answered."""
     by_row = {case.row: case for case in cases}
     truth = np.array([by_row[row].labels[level] for row, level in keys], bool)
-    scores = np.array([answers.scores[key] for key in keys])
+    scores = np.array([answers.logits[key] for key in keys])
+    called = np.array([answers.levels[key].positive for key in keys], bool)
     patients = np.array([by_row[row].patient for row, _ in keys])
-    found = Confusion.of(truth, scores >= threshold)
+    found = Confusion.of(truth, called)
     labelled = sum(len(case.labels) for case in cases)
     means = {name: _mean(values) for name, values in answers.dice.items()}
     known = [value for value in means.values() if value is not None]
@@ -106,9 +120,9 @@ def performance(
         levels=len(keys),
         unanswered=labelled - len(keys),
         auc=Figure(auc(truth, scores), area.low, area.high) if area else Figure(None, None, None),
-        accuracy=_proportion(found.tp + found.tn, found.total),
-        sensitivity=_proportion(found.tp, found.tp + found.fn),
-        specificity=_proportion(found.tn, found.tn + found.fp),
+        accuracy=_proportion(called == truth, patients),
+        sensitivity=_proportion(called[truth], patients[truth]),
+        specificity=_proportion(~called[~truth], patients[~truth]),
         f1=_number(found.f1),
         kappa=_number(found.kappa),
         dice=_mean(known),
@@ -116,11 +130,11 @@ def performance(
     )
 
 
-def _proportion(successes: int, total: int) -> Figure:
-    if total == 0:
+def _proportion(right: npt.NDArray[np.bool_], patients: npt.NDArray[np.str_]) -> Figure:
+    if right.size == 0:
         return Figure(None, None, None)
-    interval = wilson(successes, total)
-    return Figure(successes / total, interval.low, interval.high)
+    interval = clustered_wilson(right, patients)
+    return Figure(float(right.mean()), interval.low, interval.high)
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -1,4 +1,7 @@
-"""Decisions at one threshold: counts, the fractions read from them, and their intervals."""
+"""Decisions at one threshold: counts and the fractions read from them.
+
+The intervals of these fractions come with them, from :mod:`cspine_bench.proportion`.
+"""
 
 from __future__ import annotations
 
@@ -6,81 +9,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from cspine.errors import ModelError
 from cspine_bench.agreement import kappa
-from cspine_bench.interval import Interval, normal_quantile
+from cspine_bench.labels import as_binary
+from cspine_bench.proportion import clustered_wilson, wilson
 
-
-def as_binary(values: ArrayLike, *, name: str) -> NDArray[np.bool_]:
-    """Return one boolean a case, ``True`` for the positive class.
-
-    Parameters
-    ----------
-    values
-        Booleans or numbers that are all 0 or 1, shape (cases,).
-    name
-        What the message calls them.
-
-    Raises
-    ------
-    ModelError
-        If the shape or a value is another.
-    """
-    array = np.asarray(values)
-    if array.ndim != 1:
-        raise ModelError(f"{name}: got shape {array.shape}, expected (cases,)")
-    if not np.isin(array, (0, 1)).all():
-        raise ModelError(f"{name}: got a value that is neither 0 nor 1, expected 1 for positive")
-    return array.astype(np.bool_)
-
-
-def wilson(successes: int, total: int, *, level: float = 0.95) -> Interval:
-    """Return Wilson's score interval of a proportion.
-
-    It stays inside [0, 1], holds ``successes / total`` and has a positive width even when none
-    or all succeed. The trials must be independent: levels of one patient are not.
-
-    Parameters
-    ----------
-    successes, total
-        Counts; of no trial at all nothing is known, and the interval is [0, 1].
-    level
-        Nominal coverage.
-
-    Raises
-    ------
-    ModelError
-        If not ``0 <= successes <= total``.
-    ValueError
-        If ``level`` is not strictly between 0 and 1.
-
-    Notes
-    -----
-    Wilson, J Am Stat Assoc 1927;22:209, without continuity correction.
-
-    Examples
-    --------
-    >>> interval = wilson(7, 8)
-    >>> round(interval.low, 4), round(interval.high, 4)
-    (0.5291, 0.9776)
-    """
-    if not 0 <= successes <= total:
-        raise ModelError(
-            f"proportion: got {successes} of {total}, expected 0 <= successes <= total"
-        )
-    z = normal_quantile(level)
-    if total == 0:
-        return Interval(0.0, 1.0, level)
-    p = successes / total
-    centre = p + z**2 / (2 * total)
-    spread = z * math.sqrt(p * (1.0 - p) / total + (z / (2 * total)) ** 2)
-    scale = 1.0 + z**2 / total
-    # Algebra keeps both ends beyond p and inside [0, 1]; rounding does not.
-    low = max(0.0, min(p, (centre - spread) / scale))
-    high = min(1.0, max(p, (centre + spread) / scale))
-    return Interval(low, high, level)
+__all__ = ["Confusion", "as_binary", "clustered_wilson", "wilson"]
 
 
 @dataclass(frozen=True)

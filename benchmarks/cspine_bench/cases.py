@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cspine.dicom.read import source_of
 from cspine.dicom.select import Study, dicom_files, read_studies
 from cspine.errors import ModelError, did_you_mean
 from cspine.files import sha256
@@ -33,14 +34,11 @@ class Case:
     row
         Line of ``cases.csv``, the header being line 1; results name a case by it and by nothing
         else.
-    digest
-        Of the bytes of its files, so that a study is known again in another set.
     labels
         Truth by level, of the levels that have one.
     """
 
     row: int
-    digest: str
     study: Path
     patient: str
     labels: Mapping[str, bool]
@@ -103,8 +101,13 @@ def read_cases(folder: Path, *, split: str, levels: Sequence[str]) -> CaseSet:
     if not chosen:
         raise ModelError(f"{folder / FILE}: no case of split {split!r}")
     cases = tuple(_case(folder, line, row, levels) for line, row in chosen)
-    whole = [sha256((folder / FILE).read_bytes()), *(case.digest for case in cases)]
-    return CaseSet(cases, sha256("".join(whole).encode()))
+    return CaseSet(cases, _digest(folder / FILE, cases))
+
+
+def study_digest(study: Study) -> str:
+    """Return what tells a study again by its pixels, whatever has become of its headers."""
+    pixels = sorted(source_of(instance).pixels for instance in study.instances)
+    return sha256("".join(pixels).encode())
 
 
 def _rows(path: Path, levels: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
@@ -146,12 +149,9 @@ def _case(folder: Path, line: int, row: dict[str, str], levels: Sequence[str]) -
             raise ModelError(f"{FILE}, line {line}, {level}: got {row[level]!r}, expected 0, 1")
         if row[level]:
             labels[level] = row[level] == "1"
-    study = _inside(folder, row["study"], line)
-    files = [sha256(file.read_bytes()) for file in dicom_files(study)]
     return Case(
         row=line,
-        digest=sha256("".join(files).encode()),
-        study=study,
+        study=_inside(folder, row["study"], line),
         patient=row["patient"],
         labels=labels,
         mask=_inside(folder, row["mask"], line) if row.get("mask") else None,
@@ -165,3 +165,9 @@ def _inside(folder: Path, name: str, line: int) -> Path:
     if not path.exists():
         raise ModelError(f"{FILE}, line {line}: a file that it names is missing")
     return path
+
+
+def _digest(table: Path, cases: Sequence[Case]) -> str:
+    """Digest the table and every study file, in order."""
+    files = [file for case in cases for file in dicom_files(case.study)]
+    return sha256("".join(sha256(path.read_bytes()) for path in [table, *files]).encode())

@@ -22,7 +22,7 @@ from cspine.console import (
 )
 from cspine.device import this_device
 from cspine.dicom.select import read_all
-from cspine.files import write_atomic
+from cspine.files import check_writable, write_atomic
 from cspine.precision import evidence_path, fp32, int8
 from cspine_bench.answers import Figure
 from cspine_bench.bench import Record
@@ -63,7 +63,8 @@ def verify(bundle: Path, folder: Path, backend: str, threads: int | None, as_jso
         emit_json(report)
     else:
         click.echo(report_text(report))
-        click.echo(f"\nevidence: {evidence_path(opened, candidate)}")
+        kept = evidence_path(opened, candidate, set_digest=report.set_digest)
+        click.echo(f"\nevidence: {kept}")
     sys.exit(EXITS[report.verdict])
 
 
@@ -97,6 +98,8 @@ def bench(
     Example:
       cspine bench build/xray.cspine --study study1/ --study study2/ --record latency.json
     """
+    if record:
+        check_writable(record)  # better now than after the measurement
     opened = Bundle.open(bundle)
     result = measure(
         opened,
@@ -129,7 +132,7 @@ def report_text(report: Report) -> str:
         table(["", "FP32", f"INT8, {report.backend}"], rows),
         "",
         f"AUC difference {difference.value:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}]"
-        + (" (no rank is swapped: exact bound)" if difference.degenerate else ""),
+        + (" (no spread was seen: exact bound)" if difference.degenerate else ""),
         f"flipped decisions: {len(flips)} of {report.candidate.levels}",
     ]
     if flips:

@@ -17,7 +17,7 @@ from cspine.spec import Classify, Levels
 from cspine.stages.levels import level_names
 from cspine_bench.answers import Answers, Key, Performance, answer, performance
 from cspine_bench.auc import PairedAuc, paired_auc
-from cspine_bench.cases import FILE, Case, CaseSet
+from cspine_bench.cases import FILE, Case, CaseSet, study_digest
 
 
 class Flip(msgspec.Struct, frozen=True):
@@ -79,7 +79,7 @@ def verify(bundle: Bundle, candidate: Choice, cases: CaseSet, *, threads: int | 
         tested.close()
     report = _judge(bundle, candidate, cases, *answers)
     text = msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
-    write_atomic(evidence_path(bundle, candidate), text)
+    write_atomic(evidence_path(bundle, candidate, set_digest=report.set_digest), text)
     return report
 
 
@@ -107,27 +107,24 @@ def _judge(
 ) -> Report:
     classify: Classify = bundle.spec.only(Classify)
     labelled = [(case.row, level) for case in cases.cases for level in case.labels]
-    keys = [key for key in labelled if key in reference.scores and key in tested.scores]
+    keys = [key for key in labelled if key in reference.logits and key in tested.logits]
     truth = _truth(cases.cases, keys)
     if not 0 < sum(truth) < len(truth):
         raise ModelError("the answered levels of the set are all of one class; add cases")
     patients = {case.row: case.patient for case in cases.cases}
     difference = paired_auc(
         truth,
-        np.array([reference.scores[key] for key in keys]),
-        np.array([tested.scores[key] for key in keys]),
+        np.array([reference.logits[key] for key in keys]),
+        np.array([tested.logits[key] for key in keys]),
         clusters=np.array([patients[row] for row, _ in keys]),
     )
-    lost = [_named(key) for key in labelled if key in reference.scores and key not in tested.scores]
+    lost = [_named(key) for key in labelled if key in reference.logits and key not in tested.logits]
     gained = [
-        _named(key) for key in labelled if key in tested.scores and key not in reference.scores
+        _named(key) for key in labelled if key in tested.logits and key not in reference.logits
     ]
     margin = bundle.spec.gate.auc_margin
     verdict, reasons = decide(difference, margin=margin, lost=lost)
-    both = [
-        performance(answers, cases.cases, keys, threshold=classify.threshold)
-        for answers in (reference, tested)
-    ]
+    both = [performance(answers, cases.cases, keys) for answers in (reference, tested)]
     return Report(
         bundle=bundle.digest,
         backend=candidate.backend,
@@ -145,7 +142,7 @@ def _judge(
             high=difference.interval.high,
             degenerate=difference.degenerate,
         ),
-        flips=_flips(keys, truth, reference, tested, classify.threshold),
+        flips=_flips(keys, truth, reference, tested),
         answered_by_one=(
             *(f"{name}: FP32 only" for name in lost),
             *(f"{name}: candidate only" for name in gained),
@@ -160,26 +157,28 @@ def _flips(
     truth: Sequence[bool],
     reference: Answers,
     tested: Answers,
-    threshold: float,
 ) -> tuple[Flip, ...]:
     found = []
-    for (row, level), positive in zip(keys, truth, strict=True):
-        before, after = reference.scores[row, level], tested.scores[row, level]
-        if (before >= threshold) != (after >= threshold):
-            found.append(Flip(row, level, positive, before, after))
+    for key, positive in zip(keys, truth, strict=True):
+        before, after = reference.levels[key], tested.levels[key]
+        if before.positive != after.positive:
+            found.append(Flip(*key, positive, before.probability, after.probability))
     return tuple(found)
 
 
 def _check_locked(bundle: Bundle, cases: CaseSet) -> None:
-    """Refuse a set of which a study shaped the candidate."""
-    for name, facts in bundle.manifest.provenance.items():
-        known = set(facts.get("studies", ()))
-        for case in cases.cases:
-            if case.digest in known:
-                raise ModelError(
-                    f"{FILE}, line {case.row}: {name} was calibrated on this study, so it proves "
-                    "nothing about it; use a locked set that shares no patient"
-                )
+    """Refuse a set of which a study shaped the candidate, whatever has become of its header."""
+    known = {
+        digest: name
+        for name, facts in bundle.manifest.provenance.items()
+        for digest in facts.get("studies", ())
+    }
+    for case in cases.cases:
+        if maker := known.get(study_digest(case.read())):
+            raise ModelError(
+                f"{FILE}, line {case.row}: {maker} was calibrated on this study, so it proves "
+                "nothing about it; use a locked set that shares no patient"
+            )
 
 
 def answered_levels(bundle: Bundle) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from cspine.stages.classify import classify_feeds, crop_map
 from cspine.stages.levels import Disc, find_spine
 from cspine.stages.segment import segment_feeds, segment_frame
 from cspine.transform import Affine, sample_labels, zoom
-from cspine_phantom.cases import Phantom, phantoms
+from cspine_phantom.cases import Phantom, phantom, phantoms
 
 Halves = npt.NDArray[np.float16]
 
@@ -44,15 +44,21 @@ class Samples:
     labels: npt.NDArray[np.float32]
 
 
-def gather(spec: PipelineSpec, *, patients: int, seed: int, variants: int) -> Samples:
-    """Simulate patients and keep what the two networks see of them."""
+def gather(
+    spec: PipelineSpec, *, patients: int, seed: int, variants: int, frontal: int = 0
+) -> Samples:
+    """Simulate patients and keep what the two networks see of them.
+
+    ``frontal`` films follow the lateral ones, of other patients; their label maps are empty, so
+    that the localiser learns to find nothing on them.
+    """
     segment, levels, classify = spec.only(Segment), spec.only(Levels), spec.only(Classify)
     jitter = np.random.default_rng([seed, 1])
     images, masks, crops, labels = [], [], [], []
-    for phantom in _progress(phantoms(patients=patients, seed=seed), patients):
-        image = read_image(phantom.dataset)
+    for study in _progress(phantoms(patients=patients, seed=seed), patients):
+        image = read_image(study.dataset)
         to_image = segment_frame(image, segment)
-        mask = sample_labels(phantom.mask, to_image, size_px=segment.size_px)
+        mask = sample_labels(study.mask, to_image, size_px=segment.size_px)
         images.append(segment_feeds(image, to_image, segment)["image"][0, 0].astype(np.float16))
         masks.append(mask)
         try:
@@ -66,13 +72,18 @@ def gather(spec: PipelineSpec, *, patients: int, seed: int, variants: int) -> Sa
         except Refused:
             continue  # cut off by the frame: the device would refuse it too
         from_mm = to_image @ zoom(1 / segment.spacing_mm)
-        discs = [disc for disc in spine.discs if disc.label in phantom.labels]
+        discs = [disc for disc in spine.discs if disc.label in study.labels]
         stack = [
             _crops(image, discs, from_mm, spine.facing, classify, jitter if variant else None)
             for variant in range(variants)
         ]
         crops.append(np.stack(stack, axis=1))
-        labels.append(np.array([phantom.labels[disc.label] for disc in discs], np.float32))
+        labels.append(np.array([study.labels[disc.label] for disc in discs], np.float32))
+    for number in range(patients, patients + frontal):
+        image = read_image(phantom(seed=seed, number=number, fault="ap").dataset)
+        to_image = segment_frame(image, segment)
+        images.append(segment_feeds(image, to_image, segment)["image"][0, 0].astype(np.float16))
+        masks.append(np.zeros(segment.size_px, np.uint8))
     return Samples(np.stack(images), np.stack(masks), np.concatenate(crops), np.concatenate(labels))
 
 

@@ -39,6 +39,8 @@ class Recipe:
 
     seed: int = 20261121
     train_patients: int = 1600
+    frontal_films: int = 160
+    upside_down: float = 0.15
     tuning_patients: int = 150
     variants: int = 4
     segment_steps: int = 1800
@@ -55,14 +57,19 @@ def train(spec: PipelineSpec, recipe: Recipe, folder: Path) -> dict[str, Any]:
     The tuning patients choose the threshold that is reported; no weight is fitted to them.
     """
     started = time.monotonic()
-    torch.manual_seed(recipe.seed)
-    data = gather(spec, patients=recipe.train_patients, seed=recipe.seed, variants=recipe.variants)
+    data = gather(
+        spec,
+        patients=recipe.train_patients,
+        seed=recipe.seed,
+        variants=recipe.variants,
+        frontal=recipe.frontal_films,
+    )
     held = gather(spec, patients=recipe.tuning_patients, seed=recipe.seed + 1, variants=1)
     segment, classify = spec.only(Segment), spec.only(Classify)
-    classifier, classify_log = _classifier(classify, data, held, recipe)
-    _save(classifier, folder / f"{classify.id}.safetensors")
     localiser, segment_log = _localiser(segment, data, held, recipe)
     _save(localiser, folder / f"{segment.id}.safetensors")
+    classifier, classify_log = _classifier(classify, data, held, recipe)
+    _save(classifier, folder / f"{classify.id}.safetensors")
     log = {
         "pipeline": spec.name,
         "recipe": asdict(recipe),
@@ -83,12 +90,15 @@ def _localiser(
 
     def step(network: nn.Module, _: int) -> Tensor:
         chosen = rng.integers(0, len(data.images), recipe.segment_batch)
-        pairs = [augment(data.images[i].astype(np.float32), data.masks[i], rng) for i in chosen]
+        pairs = [
+            augment(data.images[i].astype(np.float32), data.masks[i], rng, recipe) for i in chosen
+        ]
         images = torch.from_numpy(np.stack([image for image, _ in pairs])[:, None])
         masks = torch.from_numpy(np.stack([mask for _, mask in pairs]).astype(np.int64))
         logits = _forward(network, images)
         return functional.cross_entropy(logits, masks) + _dice_loss(logits, masks, classes)
 
+    torch.manual_seed(recipe.seed)
     network, losses = _fit(build_network(stage.architecture), step, recipe.segment_steps, recipe)
     overlap = []
     with torch.inference_mode():
@@ -121,6 +131,7 @@ def _classifier(
         return functional.binary_cross_entropy_with_logits(logits, labels[chosen])
 
     steps = per_epoch * recipe.classify_epochs
+    torch.manual_seed(recipe.seed)
     network, losses = _fit(build_network(stage.architecture), step, steps, recipe)
     with torch.inference_mode():
         crops = torch.from_numpy(held.crops[:, 0].astype(np.float32)[:, None])
@@ -161,9 +172,16 @@ def _fit(
 
 
 def augment(
-    image: npt.NDArray[np.float32], mask: npt.NDArray[np.uint8], rng: np.random.Generator
+    image: npt.NDArray[np.float32],
+    mask: npt.NDArray[np.uint8],
+    rng: np.random.Generator,
+    recipe: Recipe,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
-    """Mirror, turn, scale and shift an image in 0..1 with its mask, and change its grey levels."""
+    """Mirror, turn, scale and shift an image in 0..1 with its mask, and change its grey levels.
+
+    Some images are put upside down and their label maps emptied: there is nothing to be found on
+    them, for a localiser that numbers from the top would number them backwards.
+    """
     rows, columns = image.shape
     turn = cv2.getRotationMatrix2D(
         (columns / 2, rows / 2), rng.uniform(-12, 12), rng.uniform(0.85, 1.18)
@@ -173,6 +191,8 @@ def augment(
     labels = cv2.warpAffine(mask, turn, (columns, rows), flags=cv2.INTER_NEAREST)
     if rng.random() < 0.5:
         moved, labels = moved[:, ::-1], labels[:, ::-1]
+    if rng.random() < recipe.upside_down:
+        moved, labels = moved[::-1], np.zeros_like(labels)
     gain, lift = rng.uniform(0.8, 1.2), rng.uniform(-0.1, 0.1)
     shaded = np.clip(moved, 0, 1) ** rng.uniform(0.6, 1.6) * gain + lift
     shaded += rng.normal(0, rng.uniform(0, 0.05), shaded.shape)

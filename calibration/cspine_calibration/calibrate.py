@@ -10,13 +10,13 @@ import msgspec
 
 from cspine.bundle import Bundle, emission_path, fp32_path, table_path
 from cspine.device import installed
-from cspine.errors import BundleError
+from cspine.errors import BundleError, ModelError
 from cspine.files import sha256
 from cspine.findings import Identity
 from cspine.pipeline import Pipeline
 from cspine.session import Session
 from cspine.spec import Network
-from cspine_bench.cases import CaseSet
+from cspine_bench.cases import CaseSet, study_digest
 from cspine_calibration.emit import emit
 from cspine_calibration.observe import Observer
 from cspine_calibration.table import CalibrationTable
@@ -37,20 +37,34 @@ def calibrate(
     Returns
     -------
     Bundle
-        The bundle on disk, replaced. Older emissions are still in it: emit them again.
+        The bundle on disk, replaced. Emissions from older tables are no longer in it.
+
+    Raises
+    ------
+    ModelError
+        If every study is refused.
     """
     observers = {
         stage.id: Observer(bundle.model(stage.id), threads=threads)
         for stage in bundle.spec.networks
     }
     identity = Identity(
-        pipeline=bundle.spec.name, bundle=bundle.digest, backend="onnxruntime", precision="fp32"
+        pipeline=bundle.spec.name,
+        bundle=bundle.digest,
+        backend="onnxruntime",
+        precision="fp32",
+        target=None,
     )
     sessions = {name: Session(name, observer) for name, observer in observers.items()}
     pipeline = Pipeline(bundle.spec, sessions=sessions, identity=identity)
+    answered: list[str] = []
     for number, case in enumerate(cases.cases, 1):
-        pipeline.run(case.read())
+        study = case.read()
+        if pipeline.run(study).findings.refusal is None:
+            answered.append(study_digest(study))
         progress(number, len(cases.cases))
+    if not answered:
+        raise ModelError("every study of the set is refused, so there is nothing to calibrate on")
     files: dict[str, bytes] = {}
     provenance: dict[str, dict[str, Any]] = {}
     for stage in bundle.spec.networks:
@@ -59,14 +73,16 @@ def calibrate(
         )
         files[table_path(stage.id)] = table.to_bytes()
         provenance[table_path(stage.id)] = {
-            "cases": len(cases.cases),
+            "cases": len(answered),
+            "refused": len(cases.cases) - len(answered),
             "samples": table.samples,
             "set_digest": cases.digest,
-            "studies": sorted(case.digest for case in cases.cases),
+            "studies": sorted(answered),
             "tensors": len(table.tensors),
         }
     pipeline.close()
-    return bundle.extended(files, provenance)
+    stale = [name for name in bundle.manifest.files if name.endswith(".int8.onnx")]
+    return bundle.extended(files, provenance, drop=stale)
 
 
 def emit_targets(bundle: Bundle, targets: Sequence[str], *, estimator: str) -> Bundle:
@@ -89,6 +105,7 @@ def emit_targets(bundle: Bundle, targets: Sequence[str], *, estimator: str) -> B
             provenance[emission_path(stage.id, target)] = {
                 **asdict(emission.summary),
                 "onnx": installed("onnx"),
+                "studies": bundle.manifest.provenance[table_path(stage.id)]["studies"],
                 "from": sha256(bundle.read(fp32_path(stage.id))),
             }
     return bundle.extended(files, provenance)

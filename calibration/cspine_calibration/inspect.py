@@ -14,6 +14,7 @@ from cspine.console import emit_json, json_option, table
 from cspine.engines import load_engine
 from cspine.errors import ModelError, missing_extra
 from cspine.files import sha256
+from cspine.precision import believed, evidence_of
 from cspine_calibration.commands import emission_rows, emission_table
 
 
@@ -50,13 +51,10 @@ def _bundle(bundle: Bundle, as_json: bool) -> None:
         }
         for stage in bundle.spec.networks
     ]
-    verdicts = [
-        msgspec.json.decode(file.read_bytes()) for file in sorted(bundle.evidence.glob("*.json"))
-    ]
+    margin = bundle.spec.gate.auc_margin
     evidence = [
-        {key: verdict[key] for key in ("backend", "target", "verdict")}
-        for verdict in verdicts
-        if verdict["bundle"] == bundle.digest
+        {"backend": each.backend, "target": each.target, "verdict": believed(each, margin=margin)}
+        for each in evidence_of(bundle)
     ]
     if as_json:
         emit_json(

@@ -11,11 +11,11 @@ from cspine.backends import open_backend
 from cspine.bundle import PIPELINE, Bundle, fp32_path, write_bundle
 from cspine.device import installed
 from cspine.dicom.select import Study
-from cspine.errors import ModelError, did_you_mean
+from cspine.errors import ModelError, StudyError, did_you_mean
 from cspine.files import sha256
 from cspine.findings import Identity
 from cspine.pipeline import Pipeline
-from cspine.pipeline_file import parse_spec
+from cspine.pipeline_file import load_spec
 from cspine.session import Session
 from cspine.spec import Network, PipelineSpec
 from cspine_export.architecture import build_network
@@ -46,8 +46,8 @@ def export(
         If a checkpoint is missing or does not fit, or a graph disagrees with its network;
         nothing is written then.
     """
+    spec = load_spec(pipeline)
     text = pipeline.read_bytes()
-    spec = parse_spec(text, where=pipeline.name)
     _check_stages(spec, checkpoints)
     networks = {}
     for stage in spec.networks:
@@ -75,11 +75,21 @@ def export(
 
 def _run(spec: PipelineSpec, recorders: Mapping[str, Recorder], studies: Sequence[Study]) -> None:
     """Send studies through the pipeline so that every network sees real inputs."""
-    identity = Identity(pipeline=spec.name, bundle="", backend="onnxruntime", precision="fp32")
+    identity = Identity(
+        pipeline=spec.name,
+        bundle="",
+        backend="onnxruntime",
+        precision="fp32",
+        target=None,
+    )
     sessions = {name: Session(name, recorder) for name, recorder in recorders.items()}
     runner = Pipeline(spec, sessions=sessions, identity=identity)
-    for study in studies:
-        runner.run(study)
+    for number, study in enumerate(studies, 1):
+        if reason := runner.run(study).findings.refusal:
+            raise StudyError(
+                f"study {number} of {len(studies)} is refused ({reason.code}), so parity cannot be "
+                "proven on it; give one that the pipeline answers"
+            )
 
 
 def _check_stages(spec: PipelineSpec, checkpoints: Mapping[str, Path]) -> None:

@@ -40,7 +40,7 @@ class Parity:
     @property
     def holds(self) -> bool:
         """Whether the difference is explained by the order of sums."""
-        return self.relative <= LARGEST_RELATIVE_ERROR
+        return bool(self.relative <= LARGEST_RELATIVE_ERROR)  # false for what is no number
 
 
 class Recorder:
@@ -89,7 +89,9 @@ def compare(
             result = network(torch.from_numpy(feed["image"]))
         for name, value in zip(outputs, result if len(outputs) > 1 else [result], strict=True):
             reference = value.numpy()
-            worst[name] = max(worst[name], float(np.abs(reference - exported[name]).max()))
+            # np.maximum, unlike max, keeps what is no number.
+            error = np.abs(reference - exported[name]).max()
+            worst[name] = float(np.maximum(worst[name], error))
             spread[name].append(reference.ravel())
     return tuple(
         Parity(name, tensors, worst[name], _relative(worst[name], spread[name])) for name in outputs
@@ -98,4 +100,4 @@ def compare(
 
 def _relative(error: float, values: list[Array]) -> float:
     scale = float(np.concatenate(values).std())
-    return error / scale if scale > 0 else float(error > 0)
+    return error / scale if scale > 0 else error

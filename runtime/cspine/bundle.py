@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -143,11 +143,26 @@ class Bundle:
         return tuple(sorted(set.intersection(*per_stage))) if per_stage else ()
 
     def extended(
-        self, files: Mapping[str, bytes], provenance: Mapping[str, dict[str, Any]]
+        self,
+        files: Mapping[str, bytes],
+        provenance: Mapping[str, dict[str, Any]],
+        *,
+        drop: Collection[str] = (),
     ) -> Bundle:
-        """Replace this bundle on disk by one with more (or newer) files, and open it."""
-        merged = {name: self._contents[name] for name in self.manifest.files} | dict(files)
-        return write_bundle(self.path, merged, {**self.manifest.provenance, **provenance})
+        """Replace this bundle on disk by one with other files, and open it.
+
+        Parameters
+        ----------
+        files, provenance
+            What is new, or newer.
+        drop
+            Paths of this bundle that the new one leaves out, with their provenance.
+        """
+        kept = {name: data for name, data in self._contents.items() if name not in drop}
+        known = {
+            name: facts for name, facts in self.manifest.provenance.items() if name not in drop
+        }
+        return write_bundle(self.path, {**kept, **files}, {**known, **provenance})
 
 
 def fp32_path(stage: str) -> str:

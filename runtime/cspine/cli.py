@@ -11,6 +11,7 @@ import sys
 import traceback
 from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
 
 import click
 
@@ -76,6 +77,23 @@ def main() -> None:
     except click.Abort:
         click.echo("cspine: interrupted", err=True)
         sys.exit(130)
-    except Exception:  # ours: a report needs the traceback
-        traceback.print_exc()
+    except Exception as error:
+        if isinstance(error, OSError) and error.strerror:
+            click.echo(f"cspine: {_named(error)}", err=True)
+            sys.exit(EXIT_BAD_INPUT)
+        traceback.print_exc()  # ours: a report needs it
         sys.exit(EXIT_FAULT)
+
+
+def _named(error: OSError) -> str:
+    """Say what the system refused, naming the user's own argument where the file lies below it.
+
+    Names below a folder that was given stay unsaid: they may be patients'.
+    """
+    fault = f"cannot be read or written: {error.strerror}"
+    if error.filename is None:
+        return f"a file {fault}"
+    path = Path(str(error.filename)).absolute()
+    given = [word.rpartition("=")[2] for word in sys.argv[1:]]
+    above = [word for word in given if word and path.is_relative_to(Path(word).absolute())]
+    return f"{max(above, key=len, default=error.filename)}: {fault}"

@@ -6,14 +6,16 @@ manifest does not match its bytes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from cspine.cache import cache_folder, cache_key
+from cspine.backends.tensorrt import tensorrt_module
+from cspine.cache import cache_folder, cache_key, write_cached
 from cspine.errors import BundleError
-from cspine.files import sha256, write_atomic
+from cspine.files import sha256
 from cspine.precision import Precision
 
 THIS_DEVICE = "this device"
@@ -44,33 +46,53 @@ class Engine:
 
 
 def store(engine: bytes, manifest: EngineManifest) -> Engine:
-    """Write an engine and its manifest into the cache."""
+    """Write an engine and its manifest into the cache.
+
+    Raises
+    ------
+    OSError
+        If the cache cannot be written.
+    """
     facts = msgspec.structs.replace(manifest, engine="")
     path = cache_folder() / "engines" / f"{cache_key(facts)}.engine"
-    write_atomic(path, engine)
+    write_cached(path, engine)
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
-    write_atomic(path.with_suffix(".json"), text)
+    write_cached(path.with_suffix(".json"), text)
     return Engine(path, manifest, len(engine))
 
 
 def find_engine(*, bundle: str, stage: str, precision: Precision) -> bytes:
-    """Return the engine that this device built of a bundle's stage.
+    """Return the engine that this device built of a bundle's stage, with the TensorRT it has.
+
+    Manifests are compared first, so engines for others in the same cache, whole or damaged, are
+    passed over; of the one that fits every byte is verified.
 
     Raises
     ------
+    BackendError
+        If there is one but TensorRT is not installed.
     BundleError
-        If there is none in the cache.
+        If there is none in the cache, or it has changed.
     """
-    for sidecar in sorted((cache_folder() / "engines").glob("*.json")):
-        engine = load_engine(sidecar.with_suffix(".engine"))
-        made = engine.manifest
-        if (made.bundle, made.stage, made.precision) == (bundle, stage, precision) and (
-            made.compute_capability == THIS_DEVICE
-        ):
-            return engine.path.read_bytes()
+    remedy = f"run: cspine build BUNDLE --precision {precision}"
+    wanted = (bundle, stage, precision, THIS_DEVICE)
+    built = [
+        (path, made)
+        for path, made in _readable()
+        if (made.bundle, made.stage, made.precision, made.compute_capability) == wanted
+    ]
+    if not built:
+        raise BundleError(
+            f"stage {stage!r}: this device has built no {precision} engine of the bundle; {remedy}"
+        )
+    trt = tensorrt_module()
+    for path, made in built:
+        if (made.tensorrt, made.tensorrt_version) == (trt.__name__, trt.__version__):
+            return _verified(path, made)
+    others = ", ".join(sorted({f"{made.tensorrt} {made.tensorrt_version}" for _, made in built}))
     raise BundleError(
-        f"stage {stage!r}: this device has built no {precision} engine of the bundle; "
-        f"run: cspine build BUNDLE --precision {precision}"
+        f"stage {stage!r}: this device built its {precision} engine with {others} and now has "
+        f"{trt.__name__} {trt.__version__}; {remedy}"
     )
 
 
@@ -82,11 +104,41 @@ def load_engine(path: Path) -> Engine:
     BundleError
         If either file is missing or the engine is not the one that the manifest names.
     """
+    manifest = _manifest(path)
+    return Engine(path, manifest, len(_verified(path, manifest)))
+
+
+def _readable() -> Iterator[tuple[Path, EngineManifest]]:
+    """Yield every engine of the cache whose manifest can be read."""
     try:
-        manifest = msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=EngineManifest)
-        engine = path.read_bytes()
+        sidecars = sorted((cache_folder() / "engines").glob("*.json"))
+    except OSError:
+        return
+    for sidecar in sidecars:
+        path = sidecar.with_suffix(".engine")
+        try:
+            yield path, _manifest(path)
+        except BundleError:
+            continue
+
+
+def _manifest(path: Path) -> EngineManifest:
+    try:
+        return msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=EngineManifest)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BundleError(f"{path}: no engine with its manifest beside it; build it") from error
+        raise _unmatched(path) from error
+
+
+def _verified(path: Path, manifest: EngineManifest) -> bytes:
+    """Return an engine's bytes, read once, if they are those that the manifest names."""
+    try:
+        engine = path.read_bytes()
+    except OSError as error:
+        raise _unmatched(path) from error
     if sha256(engine) != manifest.engine:
         raise BundleError(f"{path}: the engine has changed since it was built; build it again")
-    return Engine(path, manifest, len(engine))
+    return engine
+
+
+def _unmatched(path: Path) -> BundleError:
+    return BundleError(f"{path}: no engine with its manifest beside it; build it")

@@ -56,20 +56,26 @@ class Spacing(Struct, frozen=True, kw_only=True):
 
 
 class Source(Struct, frozen=True, kw_only=True):
-    """The instance that was judged, by the UIDs it came with."""
+    """The instance that was judged, by the UIDs it came with and by its pixels.
+
+    ``pixels`` is the SHA-256 of the pixel data as they are stored; a UID that is not stated, or
+    not a valid one, is empty.
+    """
 
     study_uid: str
     series_uid: str
     instance_uid: str
+    pixels: str
 
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """What judged it: enough to repeat the answer."""
+    """What judged it: enough to repeat the answer. ``target`` is the emission, null for FP32."""
 
     pipeline: str
     bundle: str
     backend: str
     precision: str
+    target: str | None
 
 
 class Vertebra(Struct, frozen=True, kw_only=True):

@@ -19,6 +19,8 @@ class View:
 
     Attributes
     ----------
+    title
+        What the pipeline is about.
     image
         The radiograph.
     labels, labels_to_image
@@ -31,6 +33,7 @@ class View:
         Class activation maps, shape (levels, rows, columns), in logits, one per crop.
     """
 
+    title: str
     image: Image
     labels: Array
     labels_to_image: Affine
@@ -57,8 +60,13 @@ class Clock:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The answer to one study; ``view`` is ``None`` where it was refused."""
+    """The answer to one study; ``view`` is ``None`` where it was refused.
+
+    ``logits`` are the classifier's raw scores by level, which findings round and squash: what is
+    measured against another precision is these.
+    """
 
     findings: Findings
     view: View | None
+    logits: Mapping[str, float]
     nanoseconds: Mapping[str, int]

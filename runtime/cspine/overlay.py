@@ -48,7 +48,7 @@ def overlay_png(findings: Findings, view: View) -> bytes:
         _draw_level(picture, level, to_display @ crop, view.crop_px)
     canvas = np.full((HEIGHT, width + PANEL, 3), BACKGROUND, np.uint8)
     canvas[:, :width] = picture
-    _draw_panel(canvas[:, width:], findings)
+    _draw_panel(canvas[:, width:], findings, view.title)
     done, png = cv2.imencode(".png", canvas)
     if not done:
         raise RuntimeError("OpenCV could not encode the overlay")
@@ -101,11 +101,13 @@ def _draw_level(picture: Canvas, level: Level, crop: Affine, size: tuple[int, in
     _text(picture, text, (start, y + 8), 22, colour, weight=600)
 
 
-def _draw_panel(panel: Canvas, findings: Findings) -> None:
+def _draw_panel(panel: Canvas, findings: Findings, title: str) -> None:
     y = 60
-    _text(panel, "Cord compression, predicted", (MARGIN, y), 28, WHITE, weight=600)
-    _text(panel, "as MRI would show it", (MARGIN, y + 34), 22, GREY)
-    y += 96
+    for line in _wrapped(title, 28, PANEL - 3 * MARGIN):
+        _text(panel, line, (MARGIN, y), 28, WHITE, weight=600)
+        y += 36
+    _text(panel, "predicted, not seen", (MARGIN, y), 22, GREY)
+    y += 62
     for level in findings.levels:
         colour = POSITIVE if level.positive else NEGATIVE
         _text(panel, level.label, (MARGIN, y), 26, WHITE, weight=600)

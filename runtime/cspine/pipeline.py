@@ -13,7 +13,7 @@ from cspine.bundle import Bundle
 from cspine.dicom.read import read_image
 from cspine.dicom.select import Study, select
 from cspine.engines import find_engine
-from cspine.findings import Findings, Identity, Refused, Source
+from cspine.findings import Identity, Refused, Source
 from cspine.image import Image
 from cspine.outcome import Clock, Outcome, View
 from cspine.precision import Choice
@@ -65,6 +65,7 @@ class Pipeline:
             bundle=bundle.digest,
             backend=choice.backend,
             precision=choice.precision,
+            target=choice.target,
         )
         return cls(bundle.spec, sessions=sessions, identity=identity)
 
@@ -82,11 +83,11 @@ class Pipeline:
             If a model fails.
         """
         clock = Clock()
-        return self._answer(study.source, lambda: self._read(study, clock), clock)
+        return self._answer(lambda: study.source, lambda: self._read(study, clock), clock)
 
     def run_image(self, image: Image) -> Outcome:
         """Judge an image that was decoded elsewhere; nothing asks its header."""
-        return self._answer(image.source, lambda: image, Clock())
+        return self._answer(lambda: image.source, lambda: image, Clock())
 
     def stream(self, studies: Iterable[Study], *, ahead: int = 1) -> Iterator[Outcome]:
         """Judge studies in order, decoding the next ones while this one is inferred.
@@ -100,14 +101,16 @@ class Pipeline:
                     clock = Clock()
                     waiting.append((upcoming, reader.submit(self._read, upcoming, clock), clock))
                     if len(waiting) > ahead:
-                        study, image, clock = waiting.popleft()
-                        yield self._answer(study.source, image.result, clock)
+                        yield self._next(waiting)
                 while waiting:
-                    study, image, clock = waiting.popleft()
-                    yield self._answer(study.source, image.result, clock)
+                    yield self._next(waiting)
             finally:
                 for _, image, _ in waiting:
                     image.cancel()
+
+    def _next(self, waiting: deque[tuple[Study, Future[Image], Clock]]) -> Outcome:
+        study, image, clock = waiting.popleft()
+        return self._answer(lambda: study.source, image.result, clock)
 
     def close(self) -> None:
         """Release the models; closing twice is allowed."""
@@ -119,18 +122,19 @@ class Pipeline:
             selection = select(study, self.spec.accept)
             return replace(read_image(selection.dataset), notes=selection.notes)
 
-    def _answer(self, source: Source | None, image: Callable[[], Image], clock: Clock) -> Outcome:
+    def _answer(
+        self, source: Callable[[], Source | None], image: Callable[[], Image], clock: Clock
+    ) -> Outcome:
         """Judge an image, or turn the refusal met on the way into the answer."""
         try:
-            findings, view = self._judge(image(), clock)
+            return self._judge(image(), clock)
         except Refused as refused:
             findings = refusal(
-                refused, source, identity=self.identity, threshold=self._classify.threshold
+                refused, source(), identity=self.identity, threshold=self._classify.threshold
             )
-            return Outcome(findings, None, clock.parts)
-        return Outcome(findings, view, clock.parts)
+            return Outcome(findings, None, {}, clock.parts)
 
-    def _judge(self, image: Image, clock: Clock) -> tuple[Findings, View]:
+    def _judge(self, image: Image, clock: Clock) -> Outcome:
         segment, classify = self._segment, self._classify
         with clock.part("prepare"):
             to_image = segment_frame(image, segment)
@@ -165,7 +169,9 @@ class Pipeline:
             identity=self.identity,
             threshold=classify.threshold,
         )
-        return findings, View(image, labels, to_image, crops, classify.size_px, heat)
+        logits = dict(zip(spine.names, outputs["logits"][:, 0].tolist(), strict=True))
+        view = View(self.spec.title, image, labels, to_image, crops, classify.size_px, heat)
+        return Outcome(findings, view, logits, clock.parts)
 
 
 def _model(bundle: Bundle, stage: str, choice: Choice) -> bytes:

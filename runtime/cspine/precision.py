@@ -1,8 +1,9 @@
 """Which backend and precision may answer: INT8 only on evidence, FP32 otherwise.
 
 Evidence is a verdict of ``cspine verify``, kept beside the bundle, that names the bundle's digest,
-the backend and the emission. Without it a lower precision is not used; nothing falls back
-silently, the choice always comes with its reason.
+the backend, the emission and the case set. Without it a lower precision is not used, and one
+verdict of ``fail`` outweighs every pass; nothing falls back silently, the choice always comes with
+its reason.
 """
 
 from __future__ import annotations
@@ -34,6 +35,13 @@ class Choice:
     reason: str
 
 
+class Bounds(msgspec.Struct, frozen=True):
+    """The 95 % interval of INT8's AUC less FP32's."""
+
+    low: float
+    high: float
+
+
 class Evidence(msgspec.Struct, frozen=True):
     """The part of a verdict that decides what may run; the file holds all the rest."""
 
@@ -41,6 +49,8 @@ class Evidence(msgspec.Struct, frozen=True):
     backend: str
     target: str
     verdict: Verdict
+    auc_margin: float
+    difference: Bounds
 
 
 def fp32(backend: str, *, reason: str = "asked for") -> Choice:
@@ -99,19 +109,62 @@ def choose(bundle: Bundle, device: Device, *, backend: str, precision: Precision
     return fp32(backend, reason=why)
 
 
-def evidence_path(bundle: Bundle, choice: Choice) -> Path:
-    """Return where the verdict on a choice lies."""
-    return bundle.evidence / f"{bundle.digest[:12]}.{choice.backend}.{choice.target}.json"
+def evidence_path(bundle: Bundle, choice: Choice, *, set_digest: str) -> Path:
+    """Return where the verdict on a choice lies: each case set has its own."""
+    name = f"{bundle.digest[:12]}.{choice.backend}.{choice.target}.{set_digest[:12]}.json"
+    return bundle.evidence / name
+
+
+def evidence_of(bundle: Bundle) -> list[Evidence]:
+    """Return all that is on record for exactly this bundle, in the order of file names.
+
+    Raises
+    ------
+    BundleError
+        If a file of this bundle's cannot be read: it might hold a ``fail``.
+    """
+    found = [_read(path) for path in sorted(bundle.evidence.glob(f"{bundle.digest[:12]}.*.json"))]
+    return [evidence for evidence in found if evidence.bundle == bundle.digest]
+
+
+def believed(evidence: Evidence, *, margin: float) -> Verdict:
+    """Return the verdict as far as its own interval bears it out.
+
+    Parameters
+    ----------
+    margin
+        Of the bundle's pipeline file. The stricter of it and of the margin on record counts, so
+        that no file talks INT8 past the gate with a wider one.
+    """
+    margin = min(margin, evidence.auc_margin)
+    if evidence.verdict == "fail" or evidence.difference.high < -margin:
+        return "fail"
+    holds = evidence.verdict == "pass" and evidence.difference.low > -margin
+    return "pass" if holds else "inconclusive"
 
 
 def verdict_of(bundle: Bundle, choice: Choice) -> Verdict | None:
-    """Return the verdict on record for exactly this bundle, backend and emission."""
-    path = evidence_path(bundle, choice)
-    if not path.is_file():
-        return None
+    """Return the verdict of all evidence for exactly this bundle, backend and emission.
+
+    One ``fail`` on any case set is a ``fail``; else one ``pass`` is a ``pass``; else what there is
+    is ``inconclusive``. ``None`` if there is none.
+
+    Raises
+    ------
+    BundleError
+        If evidence of this bundle cannot be read.
+    """
+    verdicts = {
+        believed(evidence, margin=bundle.spec.gate.auc_margin)
+        for evidence in evidence_of(bundle)
+        if (evidence.backend, evidence.target) == (choice.backend, choice.target)
+    }
+    order: tuple[Verdict, ...] = ("fail", "pass", "inconclusive")
+    return next((verdict for verdict in order if verdict in verdicts), None)
+
+
+def _read(path: Path) -> Evidence:
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=Evidence)
+        return msgspec.json.decode(path.read_bytes(), type=Evidence)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BundleError(f"{path}: cannot be read as evidence; remove it and verify") from error
-    named = (found.bundle, found.backend, found.target)
-    return found.verdict if named == (bundle.digest, choice.backend, choice.target) else None

@@ -43,7 +43,7 @@ class Architecture(Struct, frozen=True, kw_only=True):
 
 
 class Segment(Struct, frozen=True, kw_only=True, tag="segment", tag_field="kind"):
-    """A network that labels every pixel of the whole image."""
+    """A network that labels every pixel of a frame of fixed size in the middle of the image."""
 
     id: Identifier
     size_px: Size
@@ -54,7 +54,11 @@ class Segment(Struct, frozen=True, kw_only=True, tag="segment", tag_field="kind"
 
 
 class Levels(Struct, frozen=True, kw_only=True, tag="levels", tag_field="kind"):
-    """Disc levels between adjacent vertebrae of a label map, or the reason there are none."""
+    """Disc levels between adjacent vertebrae of a label map, or the reason there are none.
+
+    ``anchor_height`` is the least height of the first vertebra along the spine, in median heights
+    of the others: C2 carries the odontoid and is told by it.
+    """
 
     id: Identifier
     masks_from: Identifier
@@ -63,6 +67,7 @@ class Levels(Struct, frozen=True, kw_only=True, tag="levels", tag_field="kind"):
     minimum_area_mm2: Positive
     minimum_pitch_mm: Positive
     maximum_pitch_mm: Positive
+    anchor_height: Positive
 
 
 class Classify(Struct, frozen=True, kw_only=True, tag="classify", tag_field="kind"):
@@ -102,7 +107,7 @@ class Accept(Struct, frozen=True, kw_only=True):
 class Gate(Struct, frozen=True, kw_only=True):
     """Margins that a candidate must keep against FP32, declared before calibration."""
 
-    auc_margin: Positive
+    auc_margin: Annotated[float, msgspec.Meta(gt=0, le=0.05)]
 
 
 class PipelineSpec(Struct, frozen=True, kw_only=True):

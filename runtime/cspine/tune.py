@@ -1,8 +1,11 @@
 """The fastest admissible backend, precision and thread count, measured on this device.
 
-Admissible is FP32 on every backend that is installed, and INT8 where its verdict is pass. The
-winner is remembered in the cache under every fact that shaped it, and `run` uses it until one of
-them changes.
+Admissible is FP32 on ONNX Runtime and OpenVINO where they are installed and on TensorRT where this
+device has built the engines, and INT8 on each of them where its verdict is pass. On the CPU each
+is measured with one thread and with every core.
+
+The winner is remembered in the cache under every fact that shaped it, and `run` uses it until one
+of them changes or something else is admissible.
 """
 
 from __future__ import annotations
@@ -16,11 +19,12 @@ from statistics import median
 import msgspec
 
 from cspine.bundle import Bundle
-from cspine.cache import cache_folder, cache_key
+from cspine.cache import cache_folder, cache_key, write_cached
 from cspine.device import Device, installed
 from cspine.dicom.select import Study
+from cspine.engines import find_engine
 from cspine.errors import CspineError, StudyError
-from cspine.files import write_atomic
+from cspine.files import check_writable
 from cspine.pipeline import Pipeline
 from cspine.precision import Choice, Precision, choose, fp32
 
@@ -29,7 +33,11 @@ WARM_UP = 3
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """One candidate and the median of the milliseconds that its networks took for a study."""
+    """One candidate, and the milliseconds that its networks took for a study.
+
+    They are the median over the rounds, of the mean over the studies. TensorRT has no use for
+    ``threads``; it is 1.
+    """
 
     backend: str
     precision: Precision
@@ -68,29 +76,35 @@ def tune(
 ) -> Tuning:
     """Measure every candidate on the same studies, interleaved in random order, and remember.
 
+    The candidates are what :func:`admissible` returns; those on the CPU come twice, with one
+    thread and with every core.
+
     Raises
     ------
     StudyError
-        If a study is refused, for it would not reach the networks.
+        If there is no study, or one is refused, for it would not reach the networks.
+    OSError
+        If the cache cannot be written; found out before anything is measured.
     """
+    if not studies:
+        raise StudyError("there is no study to measure on; give one that the pipeline answers")
+    place = _path(bundle, device)
+    check_writable(place)
     choices, left_out = admissible(bundle, device)
-    counts = sorted({1, device.cores})
-    arms = [(choice, threads) for choice in choices for threads in counts]
+    arms = [(choice, threads) for choice in choices for threads in _threads(choice, device)]
     times: dict[int, list[float]] = {number: [] for number in range(len(arms))}
-    networks = [stage.id for stage in bundle.spec.networks]
     order = random.Random(0)  # noqa: S311 - an order of measurement, no secret
     for done in range(ROUNDS):
         for number in order.sample(range(len(arms)), len(arms)):
             choice, threads = arms[number]
             # One pipeline at a time: another runtime's idle threads would take the cores.
             pipeline = Pipeline.open(bundle, choice, threads=threads)
-            for study in [*studies] * (WARM_UP + 1):
-                outcome = pipeline.run(study)
-                if outcome.findings.refusal is not None:
-                    raise StudyError("a study is refused, so it tunes nothing; give another")
-                taken = sum(outcome.nanoseconds[name] for name in networks) / 1e6
-            times[number].append(taken)
-            pipeline.close()
+            try:
+                for _ in range(WARM_UP + 1):
+                    taken = sum(_nanoseconds(pipeline, study) for study in studies)
+            finally:
+                pipeline.close()
+            times[number].append(taken / len(studies) / 1e6)
         progress(done + 1, ROUNDS)
     measured = [
         Measured(
@@ -104,45 +118,85 @@ def tune(
     ]
     measured.sort(key=lambda each: each.milliseconds)
     tuning = Tuning(bundle=bundle.digest, candidates=tuple(measured), left_out=left_out)
-    text = msgspec.json.format(msgspec.json.encode(tuning), indent=2) + b"\n"
-    write_atomic(_path(bundle, device), text)
+    write_cached(place, msgspec.json.format(msgspec.json.encode(tuning), indent=2) + b"\n")
     return tuning
 
 
 def admissible(bundle: Bundle, device: Device) -> tuple[list[Choice], tuple[str, ...]]:
-    """Return what may answer on this device, and what may not with the reason."""
+    """Return what may answer on this device, and what may not with the reason.
+
+    Raises
+    ------
+    BundleError
+        If evidence of the bundle cannot be read.
+    """
     choices: list[Choice] = []
     left_out: list[str] = []
-    for backend in ("onnxruntime", "openvino"):
-        if installed(backend) is None:
+    for backend in ("onnxruntime", "openvino", "tensorrt"):
+        if backend != "tensorrt" and installed(backend) is None:
             left_out.append(f"{backend}: not installed")
             continue
-        choices.append(fp32(backend))
         best = choose(bundle, device, backend=backend, precision=None)
+        allowed = [fp32(backend)]
         if best.precision == "int8":
-            choices.append(best)
+            allowed.append(best)
         else:
             left_out.append(f"{backend} int8: {best.reason}")
+        for choice in allowed:
+            lacking = _lacking(bundle, choice)
+            if lacking is None:
+                choices.append(choice)
+            else:
+                left_out.append(f"{backend} {choice.precision}: {lacking}")
     return choices, tuple(left_out)
 
 
 def tuned(bundle: Bundle, device: Device) -> Tuned | None:
-    """Return the remembered winner, if every fact that shaped it still holds."""
-    path = _path(bundle, device)
-    if not path.is_file():
+    """Return the remembered winner, if every fact that shaped it still holds.
+
+    It does not if something else than the candidates is admissible by now: evidence or engines
+    came, went or changed. A cache that cannot be read remembers nothing.
+    """
+    try:
+        measured = msgspec.json.decode(_path(bundle, device).read_bytes(), type=Tuning)
+        choices, _ = admissible(bundle, device)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, CspineError):
+        return None
+    known = {(each.backend, each.precision, each.target) for each in measured.candidates}
+    if not known or known != {(each.backend, each.precision, each.target) for each in choices}:
+        return None
+    best = measured.best
+    reason = f"the fastest of those that may answer here, {best.milliseconds:.1f} ms a study"
+    return Tuned(Choice(best.backend, best.precision, best.target, reason), best.threads)
+
+
+def _threads(choice: Choice, device: Device) -> list[int]:
+    return [1] if choice.backend == "tensorrt" else sorted({1, device.cores})
+
+
+def _nanoseconds(pipeline: Pipeline, study: Study) -> int:
+    """Return what the networks took for a study."""
+    outcome = pipeline.run(study)
+    if outcome.findings.refusal is not None:
+        raise StudyError("a study is refused, so it tunes nothing; give another")
+    return sum(outcome.nanoseconds[stage.id] for stage in pipeline.spec.networks)
+
+
+def _lacking(bundle: Bundle, choice: Choice) -> str | None:
+    """Say what a choice cannot be opened without: TensorRT answers only from built engines."""
+    if choice.backend != "tensorrt":
         return None
     try:
-        best = msgspec.json.decode(path.read_bytes(), type=Tuning).best
-        # Evidence may have been withdrawn since.
-        choice = choose(bundle, device, backend=best.backend, precision=best.precision)
-    except (msgspec.DecodeError, UnicodeDecodeError, IndexError, CspineError):
-        return None
-    reason = f"the fastest of those that may answer here, {best.milliseconds:.1f} ms a study"
-    return Tuned(Choice(choice.backend, choice.precision, choice.target, reason), best.threads)
+        for stage in bundle.spec.networks:
+            find_engine(bundle=bundle.digest, stage=stage.id, precision=choice.precision)
+    except CspineError as error:
+        return str(error)
+    return None
 
 
 def _path(bundle: Bundle, device: Device) -> Path:
     """Name the entry by everything that shapes the result."""
-    versions = [f"{name} {installed(name)}" for name in ("cspine", "onnxruntime", "openvino")]
+    packages = ("cspine", "onnxruntime", "openvino", "tensorrt", "tensorrt-rtx-cu13-bindings")
+    versions = [f"{name} {installed(name)}" for name in packages]
     key = cache_key(bundle.digest, *versions, *device.facts().items())
     return cache_folder() / "tuning" / f"{key}.json"

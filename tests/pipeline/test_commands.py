@@ -19,6 +19,9 @@ from pydicom import dcmread
 from cspine.bundle import Bundle
 from cspine.errors import BundleError
 from cspine.findings import findings_schema
+from cspine_bench.cases import CaseSet, read_cases
+from cspine_bench.verdict import answered_levels
+from cspine_calibration.calibrate import calibrate
 from cspine_phantom.cases import phantom
 
 Invoke = Callable[[Sequence[object]], Result]
@@ -90,14 +93,34 @@ def test_people_get_tables(invoke: Invoke, made: Bundle, sets: Path) -> None:
     assert "onnxruntime" in invoke(["doctor"]).stdout
 
 
-def test_verify_on_a_calibration_study_is_refused(made: Bundle, sets: Path, tmp_path: Path) -> None:
+def test_verify_on_a_calibration_study_is_refused_whatever_its_header_says(
+    made: Bundle, sets: Path, tmp_path: Path
+) -> None:
     copy = tmp_path / "set"
     shutil.copytree(sets / "calibration", copy)
     table = copy / "cases.csv"
     table.write_text(table.read_text().replace(",calibration,", ",test,"))
+    for path in copy.rglob("*.dcm"):
+        dataset = dcmread(path)
+        dataset.SeriesDescription = "saved again"
+        dataset.save_as(path)
     result = command("verify", made.path, "--set", copy)
     assert result.returncode == 2
-    assert "line 2: models/classify/calibration.bin was calibrated on this study" in result.stderr
+    assert "was calibrated on this study" in result.stderr
+
+
+def test_another_calibration_drops_the_models_of_the_last(
+    bundle: Bundle, sets: Path, tmp_path: Path
+) -> None:
+    cases = read_cases(sets / "calibration", split="calibration", levels=answered_levels(bundle))
+    fewer = CaseSet(cases.cases[:2], "0" * 64)
+    again = calibrate(bundle, fewer, threads=None, progress=lambda done, total: None)
+    assert again.targets == ()
+    assert all(
+        len(facts["studies"]) == 2
+        for facts in again.manifest.provenance.values()
+        if "studies" in facts
+    )
 
 
 def command(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -126,7 +149,7 @@ def modified(sets: Path, to: Path, **elements: object) -> Path:
         ),
         ({"ViewPosition": "AP", "ViewCodeSequence": []}, "WRONG_VIEW"),
         ({"BodyPartExamined": "CHEST"}, "WRONG_ANATOMY"),
-        ({"PatientOrientation": ["L", "F"], "PixelData": b"\0\0"}, "UNSUPPORTED_OBJECT"),
+        ({"PixelData": b"\0\0"}, "UNSUPPORTED_OBJECT"),
     ],
 )
 def test_wrong_studies_are_answered_with_a_refusal_and_no_score(
@@ -246,3 +269,22 @@ def test_usage_errors_exit_2(arguments: list[str], message: str, tmp_path: Path)
     assert result.returncode == 2
     assert message in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("turn", ["half turn", "up side down"])
+@pytest.mark.parametrize("header", ["as it was", "silent"])
+def test_an_image_that_is_not_upright_gets_no_score(
+    made: Bundle, sets: Path, tmp_path: Path, turn: str, header: str
+) -> None:
+    for study in sorted((sets / "test" / "studies").iterdir())[:30]:
+        dataset = dcmread(study / "image.dcm")
+        pixels = (
+            dataset.pixel_array[::-1] if turn != "half turn" else dataset.pixel_array[::-1, ::-1]
+        )
+        dataset.PixelData = pixels.tobytes()
+        if header == "silent":
+            dataset.PatientOrientation = None
+        dataset.save_as(tmp_path / f"{study.name}.dcm", enforce_file_format=True)
+    result = command("run", made.path, tmp_path, "--json")
+    answered = [found for found in json.loads(result.stdout) if found["status"] != "refused"]
+    assert not answered

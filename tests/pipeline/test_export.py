@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from cspine.backends import Array, TensorSpec
 from cspine.bundle import Bundle
 from cspine.dicom.select import Study
-from cspine.errors import ModelError
+from cspine.errors import ModelError, StudyError
 from cspine.pipeline_file import load_spec, shipped_spec
 from cspine.spec import Architecture
 from cspine_export import parity
@@ -149,3 +152,28 @@ def test_half_precision_survives_the_round_trip(
         for name, path in (("a", checkpoints["classify"]), ("b", tmp_path / "wide.safetensors"))
     ]
     assert both[0] == both[1]
+
+
+def test_a_graph_that_gives_no_numbers_has_no_parity() -> None:
+    class Broken:
+        """A backend whose every output is NaN."""
+
+        inputs = (TensorSpec("image", np.dtype(np.float32), (None, 1, 8, 8)),)
+
+        def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+            return {"logits": np.full((len(feeds["image"]), 1), np.nan, np.float32)}
+
+        def close(self) -> None: ...
+
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 1)).eval()
+    feeds = [{"image": np.ones((n, 1, 8, 8), np.float32)} for n in (1, 2)]
+    (found,) = parity.compare(network, Broken(), feeds, outputs=["logits"])
+    assert not found.holds
+
+
+def test_a_refused_study_proves_no_parity(
+    tmp_path: Path, checkpoints: dict[str, Path], studies: list[Study]
+) -> None:
+    with pytest.raises(StudyError, match=r"study 1 of 1 is refused \(WRONG_VIEW\)"):
+        export(PIPELINE, checkpoints, studies=studies[2:3], to=tmp_path / "b")
+    assert not any(tmp_path.iterdir())

@@ -30,11 +30,16 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def allow(bundle: Bundle, backend: str, verdict: str = "pass") -> Path:
     """Leave a verdict as `verify` would."""
     choice = int8(backend, this_device())
-    path = evidence_path(bundle, choice)
+    path = evidence_path(bundle, choice, set_digest="a" * 64)
     path.parent.mkdir(exist_ok=True)
     found = {
-        "bundle": bundle.digest, "backend": backend, "target": choice.target, "verdict": verdict
-    }  # fmt: skip
+        "bundle": bundle.digest,
+        "backend": backend,
+        "target": choice.target,
+        "verdict": verdict,
+        "auc_margin": 0.02,
+        "difference": {"low": -0.001, "high": 0.001},
+    }
     path.write_text(json.dumps(found))
     return path
 
@@ -47,6 +52,9 @@ def test_only_fp32_may_answer_without_evidence(bundle: Bundle, studies: list[Stu
     assert {each.precision for each in result.candidates} == {"fp32"}
     assert {each.backend for each in result.candidates} == {"onnxruntime", "openvino"}
     assert any("onnxruntime int8: the verdict of INT8 is missing" in x for x in result.left_out)
+    assert any(
+        "tensorrt fp32: stage 'localise': this device has built no" in x for x in result.left_out
+    )
     times = [each.milliseconds for each in result.candidates]
     assert times == sorted(times)
 
@@ -84,3 +92,49 @@ def test_another_device_or_bundle_has_no_tuning(bundle: Bundle, studies: list[St
 def test_a_refused_study_tunes_nothing(bundle: Bundle, studies: list[Study]) -> None:
     with pytest.raises(StudyError, match="a study is refused, so it tunes nothing"):
         tune.tune(bundle, this_device(), studies[2:], progress=nothing)
+
+
+def test_no_study_tunes_nothing(bundle: Bundle) -> None:
+    with pytest.raises(StudyError, match="there is no study to measure on"):
+        tune.tune(bundle, this_device(), [], progress=nothing)
+
+
+def test_a_tuning_is_forgotten_when_something_else_is_admissible(
+    bundle: Bundle, studies: list[Study]
+) -> None:
+    device = this_device()
+    tune.tune(bundle, device, studies[:1], progress=nothing)
+    evidence = allow(bundle, "openvino")
+    assert tune.tuned(bundle, device) is None  # INT8 was not measured
+    evidence.unlink()
+    assert tune.tuned(bundle, device) is not None
+    evidence.write_bytes(b"{")
+    assert tune.tuned(bundle, device) is None
+
+
+def test_every_study_is_timed(
+    bundle: Bundle, studies: list[Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = {id(studies[0]): 2_000_000, id(studies[1]): 6_000_000}
+    monkeypatch.setattr(tune, "_nanoseconds", lambda pipeline, study: times[id(study)])
+    result = tune.tune(bundle, this_device(), studies[:2], progress=nothing)
+    assert {each.milliseconds for each in result.candidates} == {4.0}
+
+
+def test_a_cache_that_cannot_be_used_is_no_tuning_and_stops_tune_at_once(
+    bundle: Bundle, studies: list[Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CSPINE_CACHE", str(tmp_path / "file" / "cache"))
+    assert tune.tuned(bundle, this_device()) is None
+    rounds: list[int] = []
+    with pytest.raises(NotADirectoryError):
+        tune.tune(
+            bundle, this_device(), studies[:1], progress=lambda done, total: rounds.append(done)
+        )
+    assert not rounds
+
+
+def test_looking_for_a_tuning_makes_no_cache(bundle: Bundle, tmp_path: Path) -> None:
+    assert tune.tuned(bundle, this_device()) is None
+    assert not (tmp_path / "cache").exists()

@@ -105,9 +105,15 @@ def findings() -> Findings:
     return Findings(
         status="partial",
         refusal=None,
-        source=Source(study_uid="1.2.3", series_uid="1.2.3.4", instance_uid="1.2.3.4.5"),
+        source=Source(
+            study_uid="1.2.3", series_uid="1.2.3.4", instance_uid="1.2.3.4.5", pixels="cd" * 32
+        ),
         identity=Identity(
-            pipeline="xray-compression", bundle="ab" * 32, backend="onnxruntime", precision="fp32"
+            pipeline="xray-compression",
+            bundle="ab" * 32,
+            backend="onnxruntime",
+            precision="fp32",
+            target=None,
         ),
         spacing=Spacing(row_mm=0.5, column_mm=0.5, flag="detector plane"),
         facing="left",

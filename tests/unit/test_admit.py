@@ -27,6 +27,8 @@ from cspine.spec import Accept, PipelineSpec
 REAL = Path(__file__).parents[1] / "data" / "pydicom_cspine_cr"
 PART_OPEN = "The header does not state the body part; the image alone decided."
 VIEW_OPEN = "The header does not state the view; the image alone decided."
+ACROSS = "The header states left or right along the rows, which no lateral has."
+UPSIDE_DOWN = "The header states that the image is stored upside down."
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +48,15 @@ def test_a_plain_lateral_is_admitted_without_a_note(radiograph: Dataset, accept:
     assert admit(radiograph, accept) == ()
 
 
-def test_a_real_lateral_is_admitted_and_read(accept: Accept) -> None:
+def test_a_real_lateral_is_admitted_and_read_but_for_its_orientation(accept: Accept) -> None:
     dataset = read_dataset(REAL / "lateral.dcm")
+    assert refusal(dataset, accept) == ("ORIENTATION_CONFLICT", ACROSS)  # it says L\F
+    del dataset.PatientOrientation
     assert admit(dataset, accept) == ()
     image = read_image(dataset)
     assert image.pixels.shape == (16, 16)
     assert (image.spacing_mm, image.spacing.flag) == ((0.1, 0.1), "detector plane")
-    assert image.facing is None  # L\F contradicts a lateral, so the image must tell
+    assert image.facing is None
     stored = dataset.pixel_array.ravel()
     assert image.pixels.ravel()[stored.argmax()] == image.pixels.min()
 
@@ -181,37 +185,142 @@ def test_another_body_part_is_refused(radiograph: Dataset, accept: Accept, part:
     )
 
 
-def view_code(value: str) -> Dataset:
+def code(value: str) -> Dataset:
+    """Return the item of a code sequence, in the SNOMED scheme that the value's form is of."""
     item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator = value, "SCT"
+    item.CodeValue, item.CodingSchemeDesignator = value, "SRT" if "-" in value else "SCT"
     return item
 
 
+@pytest.mark.parametrize("region", ["122494005", "T-11501", "45048000", "T-D1600"])
+@pytest.mark.parametrize("part", ["CSPINE", None])
+def test_the_neck_is_admitted_under_all_its_codes(
+    radiograph: Dataset, accept: Accept, region: str, part: str | None
+) -> None:
+    radiograph.BodyPartExamined = part
+    radiograph.AnatomicRegionSequence = [code(region)]
+    assert admit(radiograph, accept) == ()
+
+
+# Thoracic spine, lumbar spine, and a code of no SNOMED form.
+@pytest.mark.parametrize("region", ["122495006", "122496007", "T-11502", "x"])
+@pytest.mark.parametrize("part", ["CSPINE", None])
+def test_another_region_is_refused(
+    radiograph: Dataset, accept: Accept, region: str, part: str | None
+) -> None:
+    radiograph.BodyPartExamined = part
+    for regions in ([code(region)], [code("122494005"), code(region)]):
+        radiograph.AnatomicRegionSequence = regions
+        assert refusal(radiograph, accept) == (
+            "WRONG_ANATOMY",
+            "The header states another body part than the cervical spine.",
+        )
+
+
+def test_a_region_does_not_outweigh_another_body_part(radiograph: Dataset, accept: Accept) -> None:
+    radiograph.BodyPartExamined = "CHEST"
+    radiograph.AnatomicRegionSequence = [code("122494005")]
+    assert refusal(radiograph, accept)[0] == "WRONG_ANATOMY"
+
+
+@pytest.mark.parametrize("sequence", [[], [Dataset()], None])
+def test_an_empty_code_sequence_states_nothing(
+    radiograph: Dataset, accept: Accept, sequence: list[Dataset] | None
+) -> None:
+    radiograph.AnatomicRegionSequence = radiograph.ViewCodeSequence = sequence
+    assert admit(radiograph, accept) == ()
+    radiograph.BodyPartExamined = radiograph.ViewPosition = None
+    assert admit(radiograph, accept) == (PART_OPEN, VIEW_OPEN)
+
+
+@pytest.mark.parametrize("keyword", ["AnatomicRegionSequence", "ViewCodeSequence"])
+def test_what_is_no_sequence_states_nothing(
+    radiograph: Dataset, accept: Accept, keyword: str
+) -> None:
+    radiograph.add_new(keyword, "LO", "CSPINE")
+    assert admit(radiograph, accept) == ()
+
+
 @pytest.mark.parametrize(
-    ("position", "code", "admitted"),
+    ("position", "view", "admitted"),
     [
         ("LL", None, True),
         ("RL", None, True),
         ("", "399173006", True),
         ("LL", "399067008", True),
+        ("", "R-10236", True),
+        ("", "R-10232", True),
+        ("", "R-102CD", True),
         ("AP", None, False),
         ("PA", None, False),
         ("LLO", None, False),
         ("", "399348003", False),
         ("LL", "399348003", False),
         ("AP", "399173006", False),
+        ("", "R-10206", False),
+        ("", "R-10234", False),
+        ("LL", "R-10238", False),
     ],
 )
 def test_only_a_lateral_is_admitted(
-    radiograph: Dataset, accept: Accept, position: str, code: str | None, admitted: bool
+    radiograph: Dataset, accept: Accept, position: str, view: str | None, admitted: bool
 ) -> None:
     radiograph.ViewPosition = position
-    if code:
-        radiograph.ViewCodeSequence = [view_code(code)]
+    if view:
+        radiograph.ViewCodeSequence = [code(view)]
     if admitted:
         assert admit(radiograph, accept) == ()
     else:
         assert refusal(radiograph, accept)[0] == "WRONG_VIEW"
+
+
+@pytest.mark.parametrize("place", ["view", "root"])
+@pytest.mark.parametrize("bent", ["9964006", "F-10110", "24154002", "F-10100"])
+def test_a_bent_neck_is_refused(radiograph: Dataset, accept: Accept, place: str, bent: str) -> None:
+    view = code("399173006")
+    radiograph.ViewCodeSequence = [view]
+    (view if place == "view" else radiograph).ViewModifierCodeSequence = [code(bent)]
+    assert refusal(radiograph, accept) == (
+        "WRONG_VIEW",
+        "The header states flexion or extension, expected neutral position.",
+    )
+
+
+def test_another_modifier_of_the_view_is_admitted(radiograph: Dataset, accept: Accept) -> None:
+    view = code("399173006")
+    view.ViewModifierCodeSequence = [code("286866000")]  # mouth closed
+    radiograph.ViewCodeSequence = [view]
+    assert admit(radiograph, accept) == ()
+
+
+@pytest.mark.parametrize(
+    ("orientation", "reason"),
+    [
+        (["L", "F"], ACROSS),
+        (["R", "F"], ACROSS),
+        (["LA", "F"], ACROSS),
+        (["L", "H"], ACROSS),
+        (["A", "H"], UPSIDE_DOWN),
+        (["P", "H"], UPSIDE_DOWN),
+        (["P", "HA"], UPSIDE_DOWN),
+        (["", "H"], UPSIDE_DOWN),
+    ],
+)
+def test_an_orientation_that_no_upright_lateral_has_is_refused(
+    radiograph: Dataset, accept: Accept, orientation: list[str], reason: str
+) -> None:
+    radiograph.PatientOrientation = orientation
+    assert refusal(radiograph, accept) == ("ORIENTATION_CONFLICT", reason)
+
+
+@pytest.mark.parametrize(
+    "orientation", [["P", "F"], ["A", "F"], ["PL", "FA"], ["", ""], ["P", ""], "L", None]
+)
+def test_the_orientation_of_an_upright_lateral_or_none_is_admitted(
+    radiograph: Dataset, accept: Accept, orientation: list[str] | str | None
+) -> None:
+    radiograph.PatientOrientation = orientation
+    assert admit(radiograph, accept) == ()
 
 
 def test_what_the_header_leaves_open_is_noted(radiograph: Dataset, accept: Accept) -> None:
@@ -220,7 +329,9 @@ def test_what_the_header_leaves_open_is_noted(radiograph: Dataset, accept: Accep
 
 
 def test_the_first_gate_that_closes_answers(radiograph: Dataset, accept: Accept) -> None:
+    radiograph.PatientOrientation = ["L", "F"]
     radiograph.ViewPosition = "AP"
+    assert refusal(radiograph, accept)[0] == "WRONG_VIEW"
     radiograph.BodyPartExamined = "CHEST"
     assert refusal(radiograph, accept)[0] == "WRONG_ANATOMY"
     radiograph.SOPClassUID = CTImageStorage

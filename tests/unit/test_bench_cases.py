@@ -60,7 +60,6 @@ def test_the_digest_is_of_the_table_and_of_every_file(folder: Path) -> None:
     (folder / "studies" / "a" / "image.dcm").write_bytes(b"changed")
     after = read_cases(folder, split="test", levels=LEVELS)
     assert after.digest != before.digest
-    assert [case.digest for case in after.cases][1] == before.cases[1].digest
 
 
 @pytest.mark.parametrize(

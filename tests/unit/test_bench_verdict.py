@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cspine.findings import Level
 from cspine_bench.answers import Answers, performance
 from cspine_bench.auc import PairedAuc, paired_auc
 from cspine_bench.cases import Case
@@ -60,11 +61,22 @@ def test_two_answers_alike_on_few_cases_are_not_proof() -> None:
     assert decide(same, margin=0.02, lost=[])[0] == "inconclusive"
 
 
+def level(*, positive: bool) -> Level:
+    # The rounded probability is the threshold itself: only `positive` says what was decided.
+    corner = (0.0, 0.0)
+    return Level(
+        label="C2/3",
+        probability=0.5,
+        positive=positive,
+        decision="",
+        box_px=(corner, corner, corner, corner),
+    )
+
+
 def test_performance_counts_what_was_not_answered() -> None:
     cases = [
         Case(
             row=row,
-            digest="",
             study=Path(),
             patient=f"p{row}",
             labels={"C2/3": row % 2 == 0, "C3/4": False},
@@ -72,9 +84,10 @@ def test_performance_counts_what_was_not_answered() -> None:
         )
         for row in range(2, 8)
     ]
-    scores = {(row, "C2/3"): 0.9 if row % 2 == 0 else 0.2 for row in range(2, 7)}
-    answers = Answers(scores, {7: "WRONG_VIEW"}, {"C2": [0.9, math.nan], "C3": [0.7]})
-    found = performance(answers, cases, sorted(scores), threshold=0.5)
+    levels = {(row, "C2/3"): level(positive=row % 2 == 0) for row in range(2, 7)}
+    logits = {key: 1.5 if found.positive else -1.5 for key, found in levels.items()}
+    answers = Answers(logits, levels, {7: "WRONG_VIEW"}, {"C2": [0.9, math.nan], "C3": [0.7]})
+    found = performance(answers, cases, sorted(levels))
     assert (found.cases, found.refused, found.levels, found.unanswered) == (6, 1, 5, 7)
     assert found.auc.value == found.accuracy.value == found.sensitivity.value == 1.0
     assert found.dice == pytest.approx(0.8)

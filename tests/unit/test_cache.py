@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cspine.cache import cache_folder, cache_key
+from cspine.cache import cache_folder, cache_key, write_cached
 
 
 @pytest.mark.parametrize(
@@ -26,8 +27,18 @@ def test_the_cache_is_where_it_was_moved_to_and_private(
         monkeypatch.setenv(name, str(tmp_path / value) if value else "")
     folder = cache_folder()
     assert folder == tmp_path / place
+    assert not folder.exists()  # asking for it makes nothing
+    write_cached(folder / "tuning" / "entry", b"data")
+    assert (folder / "tuning" / "entry").read_bytes() == b"data"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert cache_folder() == folder
+
+
+def test_a_user_without_a_home_is_told_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CSPINE_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 2)  # in no password file
+    with pytest.raises(OSError, match="set CSPINE_CACHE"):
+        cache_folder()
 
 
 def test_a_key_is_a_file_name_that_every_fact_shapes() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydicom.dataset import Dataset
 
-from cspine.dicom.geometry import facing_of, spacing_of
+from cspine.dicom.geometry import directions_of, facing_of, spacing_of
 
 IMAGER = {"ImagerPixelSpacing": [0.2, 0.1]}
 PIXEL = {"PixelSpacing": [0.16, 0.08]}
@@ -75,6 +75,7 @@ def test_an_impossible_magnification_is_not_used(factor: Any) -> None:
         (["F", "P"], None),
         (["", ""], None),
         ("P", None),
+        (["P", "F", "L"], None),
         (None, None),
     ],
 )
@@ -84,3 +85,20 @@ def test_the_face_points_against_the_way_to_the_back(orientation: Any, facing: s
 
 def test_a_header_without_orientation_says_nothing() -> None:
     assert facing_of(Dataset()) is None
+
+
+@pytest.mark.parametrize(
+    ("orientation", "directions"),
+    [
+        (["P", "F"], ("P", "F")),
+        (["al", " HP "], ("A", "H")),
+        (["", "H"], ("", "H")),
+        (["P", "F", "L"], ("", "")),
+        ("P", ("", "")),
+        (None, ("", "")),
+    ],
+)
+def test_directions_are_the_main_ones_of_rows_and_columns(
+    orientation: Any, directions: tuple[str, str]
+) -> None:
+    assert directions_of(header({"PatientOrientation": orientation})) == directions

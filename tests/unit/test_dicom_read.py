@@ -12,9 +12,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+)
 
-from cspine.dicom.read import MAXIMUM_BYTES, read_dataset, read_image, source_of
+from cspine.dicom.read import (
+    DEFERRED_BYTES,
+    MAXIMUM_BYTES,
+    read_dataset,
+    read_image,
+    source_of,
+)
 from cspine.dicom.select import Study, select
 from cspine.errors import StudyError
 from cspine.findings import Refused
@@ -159,6 +172,62 @@ def test_compressed_pixels_are_the_same(radiograph: Dataset, saved: Save, syntax
     assert image.pixels.ravel().tolist() == list(range(64 * 48))
 
 
+def enlarged(dataset: Dataset) -> Dataset:
+    """Give it so many pixels that they stay in the file, even compressed."""
+    noise = np.random.default_rng(0).integers(0, 4096, (400, 300), dtype="<u2")
+    dataset.Rows, dataset.Columns = noise.shape
+    dataset.PixelData = noise.tobytes()
+    return dataset
+
+
+def held(dataset: Dataset) -> bool:
+    return dataset.get_item("PixelData", keep_deferred=True).value is not None
+
+
+@pytest.mark.parametrize(
+    "syntax", [None, ImplicitVRLittleEndian, RLELossless, JPEGLSLossless, JPEG2000Lossless]
+)
+def test_pixels_stay_in_the_file_until_they_are_decoded(
+    radiograph: Dataset, saved: Save, syntax: UID | None
+) -> None:
+    expected = read_image(enlarged(radiograph)).pixels
+    if syntax == ImplicitVRLittleEndian:
+        radiograph.file_meta.TransferSyntaxUID = syntax
+    elif syntax is not None:
+        radiograph.compress(syntax)
+    assert len(radiograph.PixelData) > DEFERRED_BYTES
+    dataset = read_dataset(saved(radiograph))
+    assert not held(dataset)
+    assert np.array_equal(read_image(dataset).pixels, expected)
+    assert read_image(dataset).source == source_of(radiograph)
+
+
+def test_a_deflated_file_is_read_whole(radiograph: Dataset, saved: Save) -> None:
+    expected = read_image(enlarged(radiograph)).pixels
+    radiograph.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    dataset = read_dataset(saved(radiograph))
+    assert held(dataset)
+    assert np.array_equal(read_image(dataset).pixels, expected)
+
+
+def test_pixels_cut_off_or_gone_in_the_meantime_are_refused(
+    radiograph: Dataset, saved: Save
+) -> None:
+    whole = saved(enlarged(radiograph))
+    cut = whole.with_name("cut.dcm")
+    cut.write_bytes(whole.read_bytes()[:-1000])
+    told = refusal(read_dataset(cut))
+    assert told[0] == "UNSUPPORTED_OBJECT"
+    assert told[1].startswith("The pixels cannot be decoded (ValueError): cut off")
+    dataset = read_dataset(whole)
+    whole.unlink()
+    gone = refusal(dataset)
+    assert gone[0] == "UNSUPPORTED_OBJECT"
+    assert whole.name not in gone[1]
+    source = Study((dataset,)).source
+    assert (source.instance_uid, source.pixels) == ("1.2.3.4.5", source_of(Dataset()).pixels)
+
+
 def refusal(dataset: Dataset) -> tuple[str, str]:
     with pytest.raises(Refused) as caught:
         read_image(dataset)
@@ -223,6 +292,15 @@ def test_what_is_not_dicom_is_named(tmp_path: Path, content: bytes, told: str) -
     with pytest.raises(StudyError) as caught:
         read_dataset(path)
     assert str(caught.value).startswith(f"{path}: {told}")
+
+
+def test_a_file_goes_by_the_name_it_is_given(tmp_path: Path) -> None:
+    path = tmp_path / "QUILLFEATHER^ZEBEDEE.dcm"
+    for content in (b"", b"a letter"):
+        path.write_bytes(content)
+        with pytest.raises(StudyError, match=r"^file 3 of 17: ") as caught:
+            read_dataset(path, name="file 3 of 17")
+        assert "QUILL" not in str(caught.value)
 
 
 def test_what_cannot_be_opened_is_named(tmp_path: Path) -> None:
@@ -312,7 +390,8 @@ def test_damaged_files_are_answered_refused_or_unreadable(
     tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[float, bytes]], spec: PipelineSpec
 ) -> None:
     path = Path(__file__).parents[1] / "data" / "pydicom_cspine_cr" / "lateral.dcm"
-    data = bytearray(path.read_bytes())
+    # Its orientation contradicts its view: without it, damage has the pixels to reach.
+    data = bytearray(path.read_bytes().replace(b"CS\x04\x00L\\F ", b"CS\x04\x00P\\F "))
     for place, text in edits:
         start = round(place * (len(data) - len(text)))
         data[start : start + len(text)] = text

@@ -20,7 +20,9 @@ from cspine.bundle import Manifest
 from cspine.device import Device
 from cspine.engines import EngineManifest
 from cspine.pipeline_file import parse_spec
+from cspine.precision import Evidence, believed
 from cspine.stages.levels import level_names
+from cspine.tune import Measured, Tuning
 from cspine_bench import bench, verdict
 from cspine_bench.answers import Figure, Performance
 from cspine_bench.cases import SPLITS, read_cases
@@ -112,6 +114,8 @@ def test_schema_is_current():
         ("statistic", bench.Statistic),
         ("ratio", bench.Ratio),
         ("The manifest", EngineManifest),
+        ("The tuning", Tuning),
+        ("candidate", Measured),
     ],
 )
 def test_every_key_is_documented(heading, struct):
@@ -122,7 +126,7 @@ def test_every_other_list_is_complete():
     assert documented("device") == {field.name for field in fields(Device)}
     assert documented("codes") == set(get_args(findings.Code))
     assert documented("provenance of an INT8 model") == {
-        *(field.name for field in fields(Summary)), "onnx", "from",
+        *(field.name for field in fields(Summary)), "onnx", "from", "studies",
     }  # fmt: skip
     flag = findings.findings_schema()["$defs"]["Spacing"]["properties"]["flag"]["enum"]
     assert set(re.findall(r"`([a-z ]+)`: ", section("spacing"))) == set(flag)
@@ -187,6 +191,8 @@ def test_the_findings_fit_their_schema():
 def test_the_evidence_is_read():
     report = read("Evidence", verdict.Report)
     assert all(flip.line > 1 for flip in report.flips)
+    evidence = msgspec.json.decode(msgspec.json.encode(report), type=Evidence)
+    assert believed(evidence, margin=report.auc_margin) == report.verdict
 
 
 def test_the_latency_record_follows_from_its_samples():
@@ -211,6 +217,11 @@ def test_the_latency_record_follows_from_its_samples():
 def test_the_engine_manifest_is_read():
     smallest, usual, largest = read("Engine manifest", EngineManifest).batch
     assert smallest <= usual <= largest
+
+
+def test_the_tuning_is_read():
+    times = [each.milliseconds for each in read("Tuning", Tuning).candidates]
+    assert times == sorted(times)
 
 
 def test_links_between_documents_lead_somewhere():

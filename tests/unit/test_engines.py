@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 import msgspec
 import pytest
 
-from cspine.engines import EngineManifest, load_engine, store
+from cspine import engines
+from cspine.engines import THIS_DEVICE, EngineManifest, find_engine, load_engine, store
 from cspine.errors import BundleError
 from cspine.files import sha256
 
@@ -93,3 +95,56 @@ def test_a_manifest_without_its_engine_is_refused() -> None:
     path.unlink()
     with pytest.raises(BundleError, match="no engine with its manifest beside it; build it"):
         load_engine(path)
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> EngineManifest:
+    """Return the manifest of an engine for a device whose TensorRT is 1.7.1, as MANIFEST's."""
+    module = ModuleType("tensorrt_rtx")
+    module.__version__ = "1.7.1"  # type: ignore[attr-defined]
+    monkeypatch.setattr(engines, "tensorrt_module", lambda: module)
+    return msgspec.structs.replace(MANIFEST, compute_capability=THIS_DEVICE)
+
+
+def find() -> bytes:
+    return find_engine(bundle=MANIFEST.bundle, stage="classify", precision="int8")
+
+
+def test_the_engine_of_this_device_is_found_among_others(here: EngineManifest) -> None:
+    others: list[dict[str, object]] = [
+        {"bundle": "3" * 64},
+        {"stage": "localise"},
+        {"precision": "fp32"},
+        {"tensorrt": "tensorrt"},
+        {"tensorrt_version": "1.7.2"},
+        {"compute_capability": "8.9"},
+    ]
+    for changes in others:
+        foreign = store(b"foreign", msgspec.structs.replace(here, **changes))
+        foreign.path.write_bytes(b"damaged")
+    (foreign.path.parent / "junk.json").write_bytes(b"{")
+    store(PLAN, here)
+    assert find() == PLAN
+
+
+def test_a_damaged_engine_of_this_device_is_refused(here: EngineManifest) -> None:
+    store(PLAN, here).path.write_bytes(b"damaged")
+    with pytest.raises(BundleError, match="has changed since it was built; build it again"):
+        find()
+
+
+def test_an_engine_of_another_tensorrt_is_named(here: EngineManifest) -> None:
+    store(PLAN, msgspec.structs.replace(here, tensorrt_version="1.6.0"))
+    with pytest.raises(BundleError) as caught:
+        find()
+    assert str(caught.value) == (
+        "stage 'classify': this device built its int8 engine with tensorrt_rtx 1.6.0 and now has "
+        "tensorrt_rtx 1.7.1; run: cspine build BUNDLE --precision int8"
+    )
+
+
+def test_no_engine_is_found_where_there_is_no_cache_and_none_is_made(cache: Path) -> None:
+    cache.rmdir()
+    with pytest.raises(BundleError, match="this device has built no int8 engine of the bundle"):
+        find()
+    assert not cache.exists()

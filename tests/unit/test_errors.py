@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import sys
+from types import ModuleType
 
 import pytest
 
 from cspine import errors
-from cspine.backends.tensorrt import tensorrt_module
+from cspine.backends.tensorrt import first_gpu, tensorrt_module
 from cspine.errors import BackendError, CspineError, did_you_mean, missing_extra
 
 NAMES = ("SpecError", "BundleError", "StudyError", "BackendError", "ModelError")
@@ -46,3 +47,34 @@ def test_missing_tensorrt_says_where_it_comes_from(monkeypatch: pytest.MonkeyPat
         "TensorRT is not installed; on a Jetson it comes with JetPack: make the venv with "
         "--system-site-packages. To build engines elsewhere: pip install 'cspine[tensorrt-rtx]'"
     )
+
+
+class CudaError(Exception):
+    """Stands in for the base of PyCUDA's errors, which need its driver to be raised."""
+
+
+@pytest.mark.parametrize("failing", ["init", "Device"])
+def test_a_gpu_that_cuda_cannot_use_is_an_error_of_the_backend(
+    monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    def fail(*arguments: int) -> None:
+        raise CudaError("cuInit failed: no CUDA-capable device is detected")
+
+    driver = ModuleType("pycuda.driver")
+    vars(driver).update({"Error": CudaError, "init": lambda: None, failing: fail})
+    package = ModuleType("pycuda")
+    vars(package)["driver"] = driver
+    monkeypatch.setitem(sys.modules, "pycuda", package)
+    monkeypatch.setitem(sys.modules, "pycuda.driver", driver)
+    with pytest.raises(BackendError) as caught:
+        first_gpu()
+    assert str(caught.value) == (
+        "no NVIDIA GPU that CUDA can use: cuInit failed: no CUDA-capable device is detected"
+    )
+
+
+def test_missing_pycuda_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pycuda", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, "pycuda.driver", raising=False)
+    with pytest.raises(BackendError, match="'pycuda' is not installed; install it with"):
+        first_gpu()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -24,11 +25,14 @@ FACINGS: tuple[Facing, Facing] = ("left", "right")
 
 @pytest.fixture(scope="module")
 def find(spec: PipelineSpec) -> Callable[..., Spine]:
-    """Return ``find_spine`` with all that the shipped pipeline says."""
+    """Return ``find_spine`` with all that the shipped pipeline says, but for C2's height.
+
+    The drawn necks are boxes without an odontoid; what that means is tested by itself.
+    """
 
     def found(labels: Labels, *, facing: Facing | None = None, spacing_mm: float = 1) -> Spine:
         names: Sequence[str] = spec.only(Segment).labels
-        stage: Levels = spec.only(Levels)
+        stage = msgspec.structs.replace(spec.only(Levels), anchor_height=0.5)
         return find_spine(labels, names=names, spacing_mm=spacing_mm, stage=stage, facing=facing)
 
     return found
@@ -167,6 +171,26 @@ def test_a_gap_in_the_row_is_refused(
 ) -> None:
     told = f"{name}, which lies between vertebrae that are seen, cannot be found with confidence."
     assert refusal(find, without(draw_neck("left"), *gone)) == f"MODEL_UNSURE: {told}"
+
+
+@pytest.mark.parametrize(("odontoid", "numbered"), [(0, False), (6, False), (8, True), (14, True)])
+def test_c2_is_told_by_its_odontoid(
+    draw_neck: Draw, spec: PipelineSpec, odontoid: int, numbered: bool
+) -> None:
+    labels = draw_neck("left")
+    labels[34 - odontoid : 34, 92:100] = C2
+    segment: Segment = spec.only(Segment)
+    stage: Levels = spec.only(Levels)
+
+    def found() -> Spine:
+        return find_spine(labels, names=segment.labels, spacing_mm=1, stage=stage, facing=None)
+
+    if numbered:
+        assert found().names == LEVELS
+        return
+    with pytest.raises(Refused, match="What was found as C2 lacks its height") as caught:
+        found()
+    assert caught.value.refusal.code == "MODEL_UNSURE"
 
 
 @pytest.mark.parametrize("left", [0, 40])

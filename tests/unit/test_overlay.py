@@ -25,6 +25,7 @@ def view(*, column_mm: float = 0.5, heat: float = 0.0) -> View:
     maps: Floats = np.zeros((2, 5, 5), np.float32)
     maps[:, 2, 2] = heat
     return View(
+        title="Cord compression on a lateral cervical radiograph",
         image=Image(pixels, spacing),
         labels=np.zeros((256, 192), np.uint8),
         labels_to_image=Affine(np.eye(2, 3)),

@@ -9,7 +9,16 @@ import pytest
 from cspine.bundle import Bundle
 from cspine.device import Device
 from cspine.errors import BundleError
-from cspine.precision import Choice, Evidence, choose, evidence_path, fp32, int8, verdict_of
+from cspine.precision import (
+    Choice,
+    Evidence,
+    choose,
+    evidence_of,
+    evidence_path,
+    fp32,
+    int8,
+    verdict_of,
+)
 
 AVX2 = Device(
     machine="x86_64",
@@ -25,16 +34,23 @@ UNKNOWN = replace(AVX2, cpu="a CPU of 2009", flags=())
 INT8 = Choice("onnxruntime", "int8", "ort-x64-avx2", "its verdict on the locked set is pass")
 
 
-def record(bundle: Bundle, changes: Mapping[str, str] | None = None) -> None:
+LOCKED, OTHER = "a" * 64, "b" * 64  # digests of case sets
+
+
+def record(
+    bundle: Bundle, changes: Mapping[str, object] | None = None, *, set_digest: str = LOCKED
+) -> None:
     """Leave evidence where this bundle's is looked for; by default it is a pass, and its own."""
     facts = {
         "bundle": bundle.digest,
         "backend": "onnxruntime",
         "target": "ort-x64-avx2",
         "verdict": "pass",
-        "auc": 0.99,
+        "auc_margin": 0.02,
+        "difference": {"value": 0.0, "low": -0.01, "high": 0.01, "degenerate": False},
+        "set_digest": set_digest,
     }
-    path = evidence_path(bundle, INT8)
+    path = evidence_path(bundle, INT8, set_digest=set_digest)
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(msgspec.json.encode({**facts, **(changes or {})}))
 
@@ -72,6 +88,42 @@ def test_evidence_for_something_else_is_none(bundle: Bundle, changes: dict[str, 
     record(bundle, changes)
     assert verdict_of(bundle, INT8) is None
     assert choose(bundle, AVX2, backend="onnxruntime", precision=None).precision == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "together"),
+    [
+        (("pass", "fail"), "fail"),
+        (("fail", "pass"), "fail"),
+        (("inconclusive", "fail"), "fail"),
+        (("pass", "inconclusive"), "pass"),
+        (("inconclusive", "inconclusive"), "inconclusive"),
+    ],
+)
+def test_the_evidence_of_every_case_set_counts(
+    bundle: Bundle, verdicts: tuple[str, str], together: str
+) -> None:
+    for set_digest, verdict in zip((LOCKED, OTHER), verdicts, strict=True):
+        record(bundle, {"verdict": verdict}, set_digest=set_digest)
+    assert len(evidence_of(bundle)) == 2
+    assert verdict_of(bundle, INT8) == together
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "margin", "verdict"),
+    [
+        (-0.0199, 0.3, 0.02, "pass"),
+        (-0.02, 0.01, 0.02, "inconclusive"),
+        (-0.05, 0.01, 0.1, "inconclusive"),  # its own margin is wider than the pipeline file's
+        (-0.01, 0.01, 0.005, "inconclusive"),  # narrower: then that one counts
+        (-0.05, -0.03, 0.1, "fail"),
+    ],
+)
+def test_a_pass_is_believed_as_far_as_its_interval_goes(
+    bundle: Bundle, low: float, high: float, margin: float, verdict: str
+) -> None:
+    record(bundle, {"auc_margin": margin, "difference": {"low": low, "high": high}})
+    assert verdict_of(bundle, INT8) == verdict
 
 
 def test_evidence_does_not_survive_a_change_of_the_bundle(bundle: Bundle) -> None:
@@ -125,16 +177,16 @@ def test_each_backend_has_its_emission(backend: str, target: str) -> None:
 )
 def test_damaged_evidence_is_an_error_not_a_verdict(bundle: Bundle, content: bytes) -> None:
     record(bundle)
-    path = evidence_path(bundle, INT8)
-    path.write_bytes(content)
+    path = evidence_path(bundle, INT8, set_digest=OTHER)
+    path.write_bytes(content)  # a pass on another set does not make up for it
     with pytest.raises(BundleError) as caught:
         choose(bundle, AVX2, backend="onnxruntime", precision=None)
     assert str(caught.value) == f"{path}: cannot be read as evidence; remove it and verify"
 
 
 def test_evidence_lies_beside_the_bundle_and_names_it(bundle: Bundle) -> None:
-    path = evidence_path(bundle, INT8)
+    path = evidence_path(bundle, INT8, set_digest=LOCKED)
     assert path.parent == bundle.evidence
-    assert path.name == f"{bundle.digest[:12]}.onnxruntime.ort-x64-avx2.json"
+    assert path.name == f"{bundle.digest[:12]}.onnxruntime.ort-x64-avx2.{'a' * 12}.json"
     record(bundle)
     assert msgspec.json.decode(path.read_bytes(), type=Evidence).verdict == "pass"

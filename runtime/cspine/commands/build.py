@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 from cspine.bundle import Bundle
+from cspine.cache import cache_folder
 from cspine.console import bundle_argument, emit_json, json_option, table
+from cspine.files import check_writable
 
 
 @click.command()
@@ -38,6 +40,7 @@ def build(bundle: Path, precision: str, compute_capability: str | None, as_json:
     """
     from cspine.build import build_engines  # the vendor's runtime, for this verb only
 
+    check_writable(cache_folder() / "engines" / "new.engine")  # building takes minutes
     engines = build_engines(
         Bundle.open(bundle),
         precision="fp32" if precision == "fp32" else "int8",

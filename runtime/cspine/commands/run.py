@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -19,7 +21,8 @@ from cspine.console import (
     threads_option,
 )
 from cspine.device import this_device
-from cspine.dicom.select import Study, dicom_files, read_studies
+from cspine.dicom.media import dicom_files
+from cspine.dicom.select import Study, read_studies
 from cspine.errors import StudyError
 from cspine.files import sha256, write_atomic
 from cspine.findings import Findings
@@ -73,19 +76,20 @@ def run(
         chosen = choose(opened, device, backend=backend or "onnxruntime", precision=precision)
     found, unreadable = _studies(studies)
     pipeline = Pipeline.open(opened, chosen, threads=threads)
-    outcomes: list[Outcome] = []
+    findings: list[Findings] = []
     places: list[Path | None] = []
-    for outcome in progress(pipeline.stream(found), label="studies", length=len(found)):
-        outcomes.append(outcome)
+    outcomes = pipeline.stream(_handed_over(found))
+    for outcome in progress(outcomes, label="studies", length=len(found)):
+        findings.append(outcome.findings)  # the view holds the image: it goes once it is drawn
         places.append(write_outcome(outcome, output) if output else None)
     pipeline.close()
     for error in unreadable:
         click.echo(f"cspine: {error}", err=True)
     if as_json:
-        emit_json([outcome.findings for outcome in outcomes])
+        emit_json(findings)
     else:
         click.echo(f"{chosen.backend}, {chosen.precision}: {chosen.reason}\n")
-        click.echo(findings_table([outcome.findings for outcome in outcomes]))
+        click.echo(findings_table(findings))
         if output:
             click.echo("\n" + "\n".join(str(place) for place in places))
     sys.exit(EXIT_BAD_INPUT if unreadable else 0)
@@ -107,9 +111,9 @@ def findings_table(findings: list[Findings]) -> str:
     return table(["study", *names, "answer"], rows)
 
 
-def _studies(paths: tuple[Path, ...]) -> tuple[list[Study], list[StudyError]]:
+def _studies(paths: tuple[Path, ...]) -> tuple[deque[Study], list[StudyError]]:
     """Read every path; what cannot be read does not stop the others."""
-    found: list[Study] = []
+    found: deque[Study] = deque()
     unreadable: list[StudyError] = []
     for path in paths:
         try:
@@ -120,6 +124,12 @@ def _studies(paths: tuple[Path, ...]) -> tuple[list[Study], list[StudyError]]:
             found += studies
             unreadable += errors
     return found, unreadable
+
+
+def _handed_over(studies: deque[Study]) -> Iterator[Study]:
+    """Yield the studies and keep none: once judged, a study holds the pixels it read."""
+    while studies:
+        yield studies.popleft()
 
 
 def write_outcome(outcome: Outcome, folder: Path) -> Path:

@@ -26,7 +26,9 @@ from cspine.dicom.select import read_all
 def tune(bundle: Path, paths: tuple[Path, ...], as_json: bool) -> None:
     """Measure on this device what may answer for BUNDLE, and let `run` use the fastest.
 
-    FP32 on every installed backend may answer, and INT8 where its verdict is pass.
+    FP32 may answer on ONNX Runtime and OpenVINO where they are installed, and on TensorRT where
+    `build` has made the engines on this device; INT8 on each of them where its verdict is pass.
+    On the CPU each is measured with one thread and with every core.
 
     \b
     Example:

@@ -1,7 +1,7 @@
-"""Admission by the header: object, anatomy and view.
+"""Admission by the header: object, anatomy, view and orientation.
 
-Gates run in the order object, anatomy, view; the first that closes gives the refusal. What the
-header leaves open is left to the image: see :mod:`cspine.stages.levels`.
+Gates run in that order; the first that closes gives the refusal. What the header leaves open is
+left to the image: see :mod:`cspine.stages.levels`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import pydicom
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
-from cspine.dicom.element import integer, text, uid
-from cspine.findings import Refused
+from cspine.dicom.element import codes, integer, items, text, uid
+from cspine.dicom.geometry import directions_of
+from cspine.findings import Code, Refused
 from cspine.spec import Accept
 
 READABLE = {
@@ -19,9 +20,23 @@ READABLE = {
     "1.2.840.10008.5.1.4.1.1.1.1": "DX",
 }
 
-# View Position (0018,5101) and View Code (0054,0220; SNOMED CT, CID 4010) of a lateral.
+# SNOMED CT codes, each with the SNOMED-RT code it replaced (PS3.16 annexes B and O).
+# Anatomic Region (0008,2218; CID 4009): cervical spine, neck.
+REGION_CODES = frozenset({"122494005", "T-11501", "45048000", "T-D1600"})
+# View Position (0018,5101) and View Code (0054,0220; CID 4010) of a lateral: left, right, either.
 LATERAL_POSITIONS = frozenset({"LL", "RL", "LAT", "LATERAL"})
-LATERAL_CODES = frozenset({"399173006", "399198007", "399067008"})
+LATERAL_CODES = frozenset({"399173006", "R-10236", "399198007", "R-10232", "399067008", "R-102CD"})
+# View Modifier Code (0054,0222). Its own CID 4011 knows no bent neck; the standard's codes of one
+# are those of joint position (CID 92): flexion, extension.
+BENT_CODES = frozenset({"9964006", "F-10110", "24154002", "F-10100"})
+
+# Gates close in this order, so a refusal with a later code came further.
+ORDER: tuple[Code, ...] = (
+    "UNSUPPORTED_OBJECT",
+    "WRONG_ANATOMY",
+    "WRONG_VIEW",
+    "ORIENTATION_CONFLICT",
+)
 
 
 def admit(dataset: pydicom.Dataset, accept: Accept) -> tuple[str, ...]:
@@ -38,7 +53,9 @@ def admit(dataset: pydicom.Dataset, accept: Accept) -> tuple[str, ...]:
         With the code of the first gate that closes.
     """
     _admit_object(dataset, accept)
-    return (*_admit_anatomy(dataset, accept), *_admit_view(dataset))
+    notes = (*_admit_anatomy(dataset, accept), *_admit_view(dataset))
+    _admit_orientation(dataset)
+    return notes
 
 
 def _admit_object(dataset: pydicom.Dataset, accept: Accept) -> None:
@@ -80,29 +97,55 @@ def _admit_object(dataset: pydicom.Dataset, accept: Accept) -> None:
 
 def _admit_anatomy(dataset: pydicom.Dataset, accept: Accept) -> tuple[str, ...]:
     part = text(dataset, "BodyPartExamined")
-    if not part:
+    regions = codes(dataset, "AnatomicRegionSequence")
+    if not part and not regions:
         return ("The header does not state the body part; the image alone decided.",)
-    if part not in accept.body_part:
+    if (part and part not in accept.body_part) or not regions <= REGION_CODES:
         raise Refused(
             "WRONG_ANATOMY",
             "The header states another body part than the cervical spine.",
-            remedy="Send the cervical radiograph, or correct Body Part Examined at the modality.",
+            remedy="Send the cervical radiograph, or correct Body Part Examined and Anatomic "
+            "Region at the modality.",
         )
     return ()
 
 
 def _admit_view(dataset: pydicom.Dataset) -> tuple[str, ...]:
     position = text(dataset, "ViewPosition")
-    codes = {text(item, "CodeValue") for item in dataset.get("ViewCodeSequence") or ()}
-    if not position and not codes:
-        return ("The header does not state the view; the image alone decided.",)
-    if (position and position not in LATERAL_POSITIONS) or (codes and not codes & LATERAL_CODES):
+    views = codes(dataset, "ViewCodeSequence")
+    if (position and position not in LATERAL_POSITIONS) or not views <= LATERAL_CODES:
         raise Refused(
             "WRONG_VIEW",
             "The header states a view that is not lateral.",
             remedy="Send the lateral view in neutral position.",
         )
+    coded = (dataset, *items(dataset, "ViewCodeSequence"))
+    if any(codes(each, "ViewModifierCodeSequence") & BENT_CODES for each in coded):
+        raise Refused(
+            "WRONG_VIEW",
+            "The header states flexion or extension, expected neutral position.",
+            remedy="Send the lateral view in neutral position.",
+        )
+    if not position and not views:
+        return ("The header does not state the view; the image alone decided.",)
     return ()
+
+
+def _admit_orientation(dataset: pydicom.Dataset) -> None:
+    row, column = directions_of(dataset)
+    remedy = "Correct Patient Orientation at the modality, or send the image that it describes."
+    if row in ("L", "R"):
+        raise Refused(
+            "ORIENTATION_CONFLICT",
+            "The header states left or right along the rows, which no lateral has.",
+            remedy=remedy,
+        )
+    if column == "H":
+        raise Refused(
+            "ORIENTATION_CONFLICT",
+            "The header states that the image is stored upside down.",
+            remedy=remedy,
+        )
 
 
 def _decodable(syntax: UID) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from math import isfinite
 
 import pydicom
+from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
 # Everything that selection, admission and reading ask of a header. Reading a file converts each
@@ -18,9 +19,12 @@ CONSULTED = (
     "StudyInstanceUID",
     "SeriesInstanceUID",
     "InstanceNumber",
+    "PatientID",
     "BodyPartExamined",
+    "AnatomicRegionSequence",
     "ViewPosition",
     "ViewCodeSequence",
+    "ViewModifierCodeSequence",
     "PatientOrientation",
     "ImagerPixelSpacing",
     "PixelSpacing",
@@ -42,6 +46,26 @@ def text(dataset: pydicom.Dataset, keyword: str) -> str:
     """Return an element as text in capitals without blanks around it; empty if not stated."""
     value = dataset.get(keyword)
     return "" if value is None else str(value).strip().upper()
+
+
+def items(dataset: pydicom.Dataset, keyword: str) -> tuple[pydicom.Dataset, ...]:
+    """Return the items of a sequence; none if it is not stated or is none."""
+    value = dataset.get(keyword)
+    return tuple(value) if isinstance(value, Sequence) else ()
+
+
+def codes(dataset: pydicom.Dataset, keyword: str) -> frozenset[str]:
+    """Return the code values of a code sequence, in capitals.
+
+    The coding scheme is not asked: SNOMED codes are written under SCT, SRT, SNM3 and 99SDM, and
+    their values do not collide.
+    """
+    stated = (
+        text(item, kind)
+        for item in items(dataset, keyword)
+        for kind in ("CodeValue", "LongCodeValue", "URNCodeValue")
+    )
+    return frozenset(value for value in stated if value)
 
 
 def integer(dataset: pydicom.Dataset, keyword: str, *, default: int) -> int:

@@ -37,16 +37,30 @@ def spacing_of(dataset: pydicom.Dataset) -> Spacing | None:
     return Spacing(row_mm=imager[0], column_mm=imager[1], flag="detector plane")
 
 
+def directions_of(dataset: pydicom.Dataset) -> tuple[str, str]:
+    """Return the main directions that Patient Orientation states; empty where it states none.
+
+    Returns
+    -------
+    tuple of str
+        One letter of A, P, H, F, L, R (PS3.3 C.7.6.1.1.1) for where a row runs to and one for
+        where a column runs to, from its first pixel to its last.
+    """
+    orientation = dataset.get("PatientOrientation")
+    if not isinstance(orientation, Sequence) or isinstance(orientation, str):
+        return "", ""
+    if len(orientation) != 2:
+        return "", ""
+    row, column = (str(value).strip()[:1].upper() for value in orientation)
+    return row, column
+
+
 def facing_of(dataset: pydicom.Dataset) -> Facing | None:
     """Return where the face points by Patient Orientation; ``None`` unless it states a lateral.
 
-    The first value is the direction of the rows: ``P`` means that they run towards the back, so
-    the face is on the left.
+    Rows that run towards the back (``P``) begin at the face, which is then on the left.
     """
-    orientation = dataset.get("PatientOrientation")
-    if not orientation or isinstance(orientation, str):
-        return None
-    match str(orientation[0])[:1]:
+    match directions_of(dataset)[0]:
         case "P":
             return "left"
         case "A":

@@ -6,51 +6,78 @@ window, then one inversion where MONOCHROME1 or Presentation LUT Shape asks for 
 
 from __future__ import annotations
 
+import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydicom
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, pixel_array
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from cspine.dicom.element import CONSULTED, text, uid
+from cspine.dicom.element import CONSULTED, items, text, uid
 from cspine.dicom.geometry import facing_of, spacing_of
 from cspine.errors import StudyError
+from cspine.files import sha256
 from cspine.findings import Refused, Source
 from cspine.image import Image
 
-# pydicom would warn of odd values by repeating them, and they may be a patient's name.
+# pydicom warns of odd values by repeating them, and they may be a patient's name: neither its
+# warnings nor its log may reach the terminal or the log of a program that embeds this one.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
+logging.getLogger("pydicom").propagate = False
 
 MAXIMUM_PIXELS = 64_000_000
 MAXIMUM_BYTES = 1 << 30
+# Longer values stay in the file until they are asked for, so that many studies can be held.
+DEFERRED_BYTES = 1 << 16
 
 
-def read_dataset(path: Path) -> pydicom.Dataset:
-    """Read a DICOM file; pixel data stay encoded.
+def read_dataset(path: Path, *, name: str | None = None) -> pydicom.Dataset:
+    """Read a DICOM file; pixel data stay encoded, and in the file until they are asked for.
+
+    Parameters
+    ----------
+    path
+        The file, which must stay in place until its image has been read.
+    name
+        What an error calls the file; its path if not given.
 
     Raises
     ------
     StudyError
         If the file cannot be opened, is not DICOM, or is cut off.
     """
+    name = name or str(path)
     try:
         size = path.stat().st_size
         if size == 0:
-            raise StudyError(f"{path}: the file is empty")
+            raise StudyError(f"{name}: the file is empty")
         if size > MAXIMUM_BYTES:
-            raise StudyError(f"{path}: {size >> 20} MiB, at most {MAXIMUM_BYTES >> 20} are read")
-        dataset = pydicom.dcmread(path)
-        for keyword in CONSULTED:
-            dataset.get(keyword)
+            raise StudyError(f"{name}: {size >> 20} MiB, at most {MAXIMUM_BYTES >> 20} are read")
+        dataset = pydicom.dcmread(path, defer_size=DEFERRED_BYTES)
+        if dataset.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+            # Deferred, its values would share one inflated buffer that two threads seek in.
+            dataset = pydicom.dcmread(path)
+        _convert(dataset)
         return dataset
     except StudyError:
         raise
     except OSError as error:
-        raise StudyError(f"{path}: cannot be read: {error.strerror or 'damaged'}") from error
+        raise StudyError(f"{name}: cannot be read: {error.strerror or 'damaged'}") from error
     except Exception as error:  # pydicom lets struct.error, RecursionError and others escape
         # The library's own message may quote the element that broke it: only its kind is told.
-        raise StudyError(f"{path}: not a DICOM file ({type(error).__name__})") from error
+        raise StudyError(f"{name}: not a DICOM file ({type(error).__name__})") from error
+
+
+def _convert(dataset: pydicom.Dataset) -> None:
+    """Convert what will be consulted, down to the last item, so that it fails here or never."""
+    for keyword in CONSULTED:
+        for item in items(dataset, keyword):
+            for _ in item.iterall():
+                pass
 
 
 def read_image(dataset: pydicom.Dataset) -> Image:
@@ -77,11 +104,12 @@ def read_image(dataset: pydicom.Dataset) -> Image:
 
 
 def source_of(dataset: pydicom.Dataset) -> Source:
-    """Return the UIDs of a data set, empty where it states no valid one."""
+    """Return what tells an instance from all others; a UID is empty if none valid is stated."""
     return Source(
         study_uid=uid(dataset, "StudyInstanceUID"),
         series_uid=uid(dataset, "SeriesInstanceUID"),
         instance_uid=uid(dataset, "SOPInstanceUID"),
+        pixels=sha256(bytes(dataset.get("PixelData") or b"")),
     )
 
 

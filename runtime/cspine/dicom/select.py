@@ -7,28 +7,38 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom
+from pydicom.uid import MediaStorageDirectoryStorage
 
-from cspine.dicom.admit import admit
+from cspine.dicom.admit import ORDER, admit
 from cspine.dicom.element import integer, uid
+from cspine.dicom.media import Listing
+from cspine.dicom.media import dicom_files as dicom_files
 from cspine.dicom.read import read_dataset, source_of
 from cspine.errors import StudyError
 from cspine.findings import Refused, Source
 from cspine.spec import Accept
 
-# How much of the lateral the header confirms, after everything else has been admitted.
-_NOT_STATED = "does not state"
-
 
 @dataclass(frozen=True)
 class Study:
-    """The instances of one study, in the order they were found."""
+    """The instances of one study of one patient, in the order they were found."""
 
     instances: tuple[pydicom.Dataset, ...]
 
     @property
     def source(self) -> Source:
-        """The UIDs of its first instance, for an answer that is about the study."""
-        return source_of(self.instances[0])
+        """What names its first instance, for an answer that is about the study.
+
+        Pixels that can no longer be read count as none: the file may be gone by now.
+        """
+        first = self.instances[0]
+        try:
+            return source_of(first)
+        except Exception:  # deferred reading raises OSError, struct.error and whatever it likes
+            stated = pydicom.Dataset()
+            for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+                setattr(stated, keyword, uid(first, keyword))
+            return source_of(stated)
 
 
 @dataclass(frozen=True)
@@ -39,37 +49,30 @@ class Selection:
     notes: tuple[str, ...]
 
 
-def dicom_files(path: Path) -> list[Path]:
-    """Return a file itself, or every file below a folder in a fixed order.
+def read_studies(listing: Listing) -> tuple[list[Study], list[StudyError]]:
+    """Group files into studies; what cannot be read is returned beside them.
 
-    Raises
-    ------
-    StudyError
-        If there is nothing there, or the folder holds no file.
+    A study is what shares a Study Instance UID and a Patient ID. A file without a valid UID is a
+    study of its own, for nothing tells what it belongs to. The directory of a medium (DICOMDIR)
+    is passed over.
     """
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise StudyError(f"{path}: no such file or folder")
-    files = sorted(
-        file for file in path.rglob("*") if file.is_file() and not file.name.startswith(".")
-    )
-    if not files:
-        raise StudyError(f"{path}: the folder holds no file")
-    return files
-
-
-def read_studies(files: Iterable[Path]) -> tuple[list[Study], list[StudyError]]:
-    """Group files into studies; the ones that cannot be read are returned beside them."""
-    groups: dict[str, list[pydicom.Dataset]] = {}
-    unreadable: list[StudyError] = []
-    for file in files:
+    groups: dict[tuple[str, str], list[pydicom.Dataset]] = {}
+    unreadable = list(listing.unreadable)
+    for file, name in listing.named():
         try:
-            dataset = read_dataset(file)
+            dataset = read_dataset(file, name=name)
         except StudyError as error:
             unreadable.append(error)
-        else:
-            groups.setdefault(uid(dataset, "StudyInstanceUID"), []).append(dataset)
+            continue
+        if _is_directory(dataset):
+            continue
+        study = uid(dataset, "StudyInstanceUID")
+        key = (study, str(dataset.get("PatientID") or "").strip()) if study else ("", name)
+        groups.setdefault(key, []).append(dataset)
+    if not groups and not unreadable:
+        unreadable.append(
+            StudyError(f"{listing.root}: a DICOMDIR only; give the folder that holds the images")
+        )
     return [Study(tuple(group)) for group in groups.values()], unreadable
 
 
@@ -109,9 +112,7 @@ def select(study: Study, accept: Accept) -> Selection:
         except Refused as refused:
             refusals.append(refused)
     if not admitted:
-        # Gates close in the order of the codes below, so a later code came further.
-        order = ("UNSUPPORTED_OBJECT", "WRONG_ANATOMY", "WRONG_VIEW")
-        raise max(refusals, key=lambda refused: order.index(refused.refusal.code))
+        raise max(refusals, key=lambda refused: ORDER.index(refused.refusal.code))
     best = min(admitted, key=_rank)
     if len(admitted) == 1:
         return best
@@ -120,5 +121,10 @@ def select(study: Study, accept: Accept) -> Selection:
 
 
 def _rank(candidate: Selection) -> tuple[int, int]:
-    open_questions = sum(_NOT_STATED in note for note in candidate.notes)
-    return open_questions, integer(candidate.dataset, "InstanceNumber", default=0)
+    # Admission notes each question that the header leaves open, and nothing else.
+    return len(candidate.notes), integer(candidate.dataset, "InstanceNumber", default=0)
+
+
+def _is_directory(dataset: pydicom.Dataset) -> bool:
+    meta = getattr(dataset, "file_meta", pydicom.Dataset())
+    return uid(meta, "MediaStorageSOPClassUID") == MediaStorageDirectoryStorage

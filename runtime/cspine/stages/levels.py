@@ -54,6 +54,11 @@ class Spine:
     withheld: tuple[Withheld, ...]
     facing: Facing
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The levels that are answered, in order."""
+        return tuple(disc.label for disc in self.discs)
+
     def vertebrae(self, to_image: Affine) -> tuple[Vertebra, ...]:
         """Return the bodies in image pixels; ``to_image`` maps millimetres to them."""
         return tuple(
@@ -143,6 +148,7 @@ def _check_row(bodies: Sequence[Body], stage: Levels) -> None:
         raise _unsure(f"{stage.vertebrae[0]} and {stage.vertebrae[1]}, which anchor the numbering,")
     if missing := [name for name in stage.vertebrae[: len(seen)] if name not in seen]:
         raise _unsure(f"{missing[0]}, which lies between vertebrae that are seen,")
+    _check_anchor(bodies, stage)
     steps = [lower.centre - upper.centre for upper, lower in pairwise(bodies)]
     pitches = [float(np.linalg.norm(step)) for step in steps]
     if (
@@ -161,6 +167,19 @@ def _check_row(bodies: Sequence[Body], stage: Levels) -> None:
             "ORIENTATION_CONFLICT",
             "The spine does not run down the image: it is upside down or lies on its side.",
             remedy="Turn the image upright at the modality and send it again.",
+        )
+
+
+def _check_anchor(bodies: Sequence[Body], stage: Levels) -> None:
+    """Refuse a first vertebra that does not look like one: the row may be upside down."""
+    down = bodies[1].centre - bodies[0].centre
+    heights = [float(np.ptp(np.percentile(body.points @ down, [2, 98]))) for body in bodies]
+    if heights[0] < stage.anchor_height * float(np.median(heights[1:])):
+        raise Refused(
+            "MODEL_UNSURE",
+            f"What was found as {stage.vertebrae[0]} lacks its height, so the numbering cannot "
+            "be trusted.",
+            remedy="Check that the image is upright and shows the spine from C2 down.",
         )
 
 
@@ -208,7 +227,7 @@ def _unsure(what: str) -> Refused:
     return Refused(
         "MODEL_UNSURE",
         f"{what[0].upper()}{what[1:]} cannot be found with confidence.",
-        remedy="Check that C2 to C7 are in view and not hidden; repeat the exposure if not.",
+        remedy="Check that this is an upright lateral with C2 to C7 in view, near its middle.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Localisation: one network labels every pixel of the whole image."""
+"""Localisation: one network labels every pixel of a frame in the middle of the image."""
 
 from __future__ import annotations
 
