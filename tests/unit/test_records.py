@@ -14,7 +14,7 @@ from cspine_bench.verdict import Report
 
 RECORDS = Path(__file__).parents[2] / "benchmarks" / "records"
 LATENCY = sorted(RECORDS.glob("*cpu-o*.json"))
-VERDICTS = sorted(RECORDS.glob("*.int8.json")) or sorted(RECORDS.glob("*.o*.*.json"))
+VERDICTS = sorted(RECORDS.glob("*.o*.o*.*.json"))
 
 
 @pytest.mark.parametrize("path", LATENCY, ids=lambda path: path.name)
