@@ -17,6 +17,7 @@ from cspine.console import (
     counter,
     emit_json,
     json_option,
+    studies_option,
     table,
     threads_option,
 )
@@ -70,14 +71,7 @@ def verify(bundle: Path, folder: Path, backend: str, threads: int | None, as_jso
 
 @click.command()
 @bundle_argument
-@click.option(
-    "--study",
-    "paths",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    required=True,
-    help="DICOM file or folder; each block runs every study once per arm.",
-)
+@studies_option
 @click.option("--blocks", type=click.IntRange(6), default=40, show_default=True)
 @click.option("--record", type=click.Path(path_type=Path), help="Write the record, with samples.")
 @backend_option

@@ -23,6 +23,14 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 threads_option = click.option(
     "--threads", type=click.IntRange(1), help="CPU threads for one inference [default: all]."
 )
+studies_option = click.option(
+    "--study",
+    "paths",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    help="DICOM file or folder that the pipeline answers; may be given several times.",
+)
 backend_option = click.option(
     "--backend",
     type=click.Choice(["onnxruntime", "openvino", "tensorrt"]),

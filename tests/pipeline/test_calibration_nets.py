@@ -13,6 +13,7 @@ import pytest
 from onnx import numpy_helper
 
 from cspine.backends import open_backend
+from cspine.backends.tensorrt import tensorrt_module
 from cspine_calibration.emit import emit
 from cspine_calibration.fusion import integer_kernels
 from cspine_calibration.numeric import compare
@@ -173,8 +174,6 @@ def test_tensorrt_file_follows_its_rules(net):
 @pytest.mark.parametrize("target", TARGETS)
 def test_emissions_compute_the_network(net, target):
     name = "openvino" if target == "openvino" else "onnxruntime"
-    if name == "openvino":
-        pytest.importorskip("openvino")
     emission = emit(net.model, net.table, target=target)
     found = compare(
         open_backend("onnxruntime", net.model, threads=1),
@@ -187,8 +186,7 @@ def test_emissions_compute_the_network(net, target):
 
 
 def test_tensorrt_rtx_parses_and_builds_the_file(net):
-    pytest.importorskip("tensorrt_rtx_libs")
-    trt = pytest.importorskip("tensorrt_rtx_bindings")
+    trt = tensorrt_module()
     emission = emit(net.model, net.table, target="trt")
     builder = trt.Builder(trt.Logger(trt.Logger.ERROR))
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
@@ -204,8 +202,7 @@ def test_tensorrt_rtx_parses_and_builds_the_file(net):
 
 
 def test_tensorrt_rtx_rejects_the_file_of_another_target(net):
-    pytest.importorskip("tensorrt_rtx_libs")
-    trt = pytest.importorskip("tensorrt_rtx_bindings")
+    trt = tensorrt_module()
     logger = trt.Logger(trt.Logger.INTERNAL_ERROR)
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))

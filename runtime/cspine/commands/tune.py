@@ -7,21 +7,21 @@ from pathlib import Path
 import click
 
 from cspine.bundle import Bundle
-from cspine.console import bundle_argument, counter, emit_json, json_option, table
+from cspine.console import (
+    bundle_argument,
+    counter,
+    emit_json,
+    json_option,
+    studies_option,
+    table,
+)
 from cspine.device import this_device
 from cspine.dicom.select import read_all
 
 
 @click.command()
 @bundle_argument
-@click.option(
-    "--study",
-    "paths",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    required=True,
-    help="DICOM file or folder that the pipeline answers.",
-)
+@studies_option
 @json_option
 def tune(bundle: Path, paths: tuple[Path, ...], as_json: bool) -> None:
     """Measure on this device what may answer for BUNDLE, and let `run` use the fastest.
