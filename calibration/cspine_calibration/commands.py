@@ -10,8 +10,6 @@ import click
 from cspine.bundle import Bundle, emission_path, table_path
 from cspine.console import bundle_argument, counter, emit_json, json_option, table, threads_option
 from cspine.errors import ModelError, missing_extra
-from cspine.spec import Levels
-from cspine.stages.levels import level_names
 from cspine_calibration.estimate import DEFAULT, ESTIMATORS
 from cspine_calibration.targets import TARGETS
 
@@ -49,11 +47,11 @@ def calibrate(
     """
     _require_onnx()
     from cspine_bench.cases import read_cases
+    from cspine_bench.verdict import answered_levels
     from cspine_calibration import calibrate as room
 
     opened = Bundle.open(bundle)
-    levels: Levels = opened.spec.only(Levels)
-    cases = read_cases(folder, split="calibration", levels=level_names(levels.vertebrae))
+    cases = read_cases(folder, split="calibration", levels=answered_levels(opened))
     calibrated = room.calibrate(opened, cases, threads=threads, progress=counter("case"))
     emitted = room.emit_targets(calibrated, tuple(TARGETS), estimator=estimator)
     _report(emitted, tuple(TARGETS), as_json)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from cspine.backends import Array
 from cspine.findings import Findings, Level
 from cspine.outcome import View
+from cspine.stages.classify import crop_corners
 from cspine.transform import Affine, Floats, Points, scaling
 
 Canvas = npt.NDArray[np.uint8]
@@ -85,8 +86,7 @@ def _draw_level(picture: Canvas, level: Level, crop: Affine, size: tuple[int, in
     colour = POSITIVE if level.positive else NEGATIVE
     rows, columns = size
     if level.positive:
-        left, top, right, bottom = -0.5, -0.5, columns - 0.5, rows - 0.5
-        corners = crop([[left, top], [right, top], [right, bottom], [left, bottom]])
+        corners = crop_corners(crop, size)
         cv2.polylines(picture, [_integers(corners)], True, colour, 1, cv2.LINE_AA, 4)
     middle = (rows - 1) / 2
     ends = crop([[columns * place, middle] for place in MARK])

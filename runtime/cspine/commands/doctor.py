@@ -6,11 +6,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import click
-from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
 from cspine.console import emit_json, json_option, table
 from cspine.device import Device, installed, this_device
+from cspine.dicom.admit import decoder_of
 
 # Everything a radiograph may come in; pydicom itself decodes the uncompressed ones and RLE.
 SYNTAXES = {
@@ -72,10 +72,8 @@ def _runtimes(device: Device) -> list[dict[str, str]]:
 def _decoders() -> list[dict[str, str]]:
     found = []
     for name, uid in SYNTAXES.items():
-        try:
-            plugins = get_decoder(UID(uid)).available_plugins
-        except NotImplementedError:
-            plugins = ()
+        decoder = decoder_of(UID(uid))
+        plugins = decoder.available_plugins if decoder else ()
         state = ", ".join(plugins) or ("built in" if uid.endswith("1.2.1") else None)
         found.append(_check(name, state, "refused by name; have the archive send it uncompressed"))
     return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pydicom
 from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import Decoder
 from pydicom.uid import UID
 
 from cspine.dicom.element import codes, integer, items, text, uid
@@ -74,7 +75,8 @@ def _admit_object(dataset: pydicom.Dataset, accept: Accept) -> None:
             remedy="Send the image again; the transfer may have been cut off.",
         )
     syntax = UID(uid(getattr(dataset, "file_meta", pydicom.Dataset()), "TransferSyntaxUID"))
-    if not _decodable(syntax):
+    decoder = decoder_of(syntax)
+    if decoder is None or not decoder.is_available:
         raise Refused(
             "UNSUPPORTED_OBJECT",
             f"This build has no decoder for the transfer syntax {_named(syntax)}.",
@@ -148,13 +150,14 @@ def _admit_orientation(dataset: pydicom.Dataset) -> None:
         )
 
 
-def _decodable(syntax: UID) -> bool:
+def decoder_of(syntax: UID) -> Decoder | None:
+    """Return pydicom's decoder of a transfer syntax, whether or not a plugin serves it here."""
     if not syntax.is_transfer_syntax:
-        return False
+        return None
     try:
-        return bool(get_decoder(syntax).is_available)
-    except NotImplementedError:
-        return False
+        return get_decoder(syntax)
+    except NotImplementedError:  # how pydicom says that it knows none
+        return None
 
 
 def _named(uid: UID) -> str:
