@@ -3,8 +3,10 @@
 # make check   ruff, mypy, and the runtime's tests on the oldest and newest Python found here
 # make bench   latency of INT8 against FP32 and of single stages, as records
 # make verify  the locked test of 300 patients on every CPU backend, as records
+# make admission  how well simulated films with every fault are told, as a record
+# make fuzz    ten thousand damaged files through the isolated reader, as a record
 # make lean    the device's wheel in an empty environment: no extras, and `cspine run` works
-# make train   both reference checkpoints anew, from simulated studies
+# make train   the reference checkpoints anew, from simulated studies
 # make lock    the locked versions anew
 
 PYTHON ?= python3
@@ -19,7 +21,7 @@ TORCH := torch==2.13.0
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 RECORD = $(shell date +%Y-%m-%d)-$(shell uname -m)-$(shell nproc)cpu
 
-.PHONY: demo test check bench verify lean train lock clean
+.PHONY: demo test check bench verify admission fuzz lean train lock clean
 
 demo: $(READY)
 	$(BIN)/cspine demo
@@ -40,6 +42,7 @@ bench: build/demo/xray.cspine
 	$(BIN)/cspine bench build/demo/xray.cspine --study build/demo/studies/studies/phantom-11-00000 \
 	  --study build/demo/studies/studies/phantom-11-00001 --blocks 60 --backend openvino \
 	  --record benchmarks/records/$(RECORD)-openvino.json
+	$(BIN)/cspine phantom reading --record benchmarks/records/$(RECORD)-reading.json
 	$(BIN)/python -m pytest tests/bench --benchmark-enable --benchmark-only \
 	  --benchmark-json=benchmarks/records/$(RECORD)-stages.json
 
@@ -49,6 +52,13 @@ verify: build/demo/xray.cspine
 	$(BIN)/cspine verify build/demo/xray.cspine --set build/locked --backend onnxruntime
 	$(BIN)/cspine verify build/demo/xray.cspine --set build/locked --backend openvino
 	cp build/demo/xray.cspine.evidence/*.json benchmarks/records/
+
+admission: build/demo/xray.cspine
+	$(BIN)/cspine phantom admission build/demo/xray.cspine --seed 2002 \
+	  --record benchmarks/records/$(RECORD)-admission.json
+
+fuzz: $(READY)
+	$(BIN)/python tests/fuzz/run.py --count 10000 --record benchmarks/records/$(RECORD)-fuzz.json
 
 lean: build/demo/xray.cspine
 	tests/lean.sh build/demo

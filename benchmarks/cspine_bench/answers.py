@@ -89,10 +89,10 @@ def answer(pipeline: Pipeline, cases: Iterable[Case]) -> Answers:
             found[case.row, level.label] = level
         mask = case.read_mask()
         if outcome.view is not None and mask is not None:
-            if mask.shape != outcome.view.image.pixels.shape:
+            if mask.shape != outcome.view.image.shape:
                 raise ModelError(
                     f"{FILE}, line {case.row}: the mask is {mask.shape}, the image "
-                    f"{outcome.view.image.pixels.shape}; a mask has the pixel grid of its image"
+                    f"{outcome.view.image.shape}; a mask has the pixel grid of its image"
                 )
             truth = sample_labels(mask, outcome.view.labels_to_image, size_px=segment.size_px)
             numbers = {segment.labels.index(name): name for name in levels.vertebrae}

@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cspine.dicom.read import source_of
-from cspine.dicom.select import Study, dicom_files, read_studies
+from cspine.dicom.dataset import source_of
+from cspine.dicom.media import dicom_files
+from cspine.dicom.select import Study, read_studies
 from cspine.errors import ModelError, did_you_mean
 from cspine.files import sha256
 

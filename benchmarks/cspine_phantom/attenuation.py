@@ -50,7 +50,7 @@ def project(
     """Aim the beam: tilt, mirror for those who face right, magnify, and keep `focus` in view."""
     turn = np.deg2rad(patient.tilt_deg)
     matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    if scene.view == "lateral" and patient.face == "right":
+    if scene.view in ("lateral", "oblique") and patient.face == "right":
         matrix = np.diag([-1.0, 1.0]) @ matrix
     scale = device.magnification / device.spacing_mm
     matrix = matrix * scale

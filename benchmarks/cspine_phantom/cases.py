@@ -8,21 +8,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, cast, get_args
+from typing import cast
 
 import cv2
 from pydicom.dataset import Dataset
 
 from cspine.errors import ModelError, did_you_mean
-from cspine_phantom.anatomy import lateral
+from cspine_phantom.aim import Header, lateral_aim
 from cspine_phantom.devices import DEVICES
-from cspine_phantom.dicom import dataset
-from cspine_phantom.frontal import frontal
+from cspine_phantom.dicom import dataset, strip
+from cspine_phantom.faults import FAULTS, Fault, expose
 from cspine_phantom.patients import LEVELS, Face, Patient, draw_patient
-from cspine_phantom.radiograph import LabelMap, radiograph
-
-Fault = Literal["ap"]
-"""What can be wrong with a study: ``"ap"`` is a frontal film."""
+from cspine_phantom.radiograph import LabelMap
 
 COLUMNS = (
     "study", "patient", "site", "device", "sex", "age", "split", "mask", "fault", "face",
@@ -43,11 +40,14 @@ class Phantom:
         The complete DICOM object, file meta information and pixel data included.
     mask
         (rows, columns) uint8 on the stored grid: 0 background, 1 to 7 the bodies of C2 to T1,
-        8 posterior elements. All 0 for a fault.
+        8 posterior elements. All 0 for a fault, but not where only C7 is hidden.
     labels, severity
-        By level name. Empty for a fault: on a wrong view there is nothing to be right about.
+        By level name. Empty for a fault: there is nothing to be right about. Where only C7 is
+        hidden, those of all levels.
     face
-        The side of the picture that the face is on; None on a frontal film.
+        The side of the picture that the face is on; None for a fault, as above.
+    hidden
+        Names of the levels that cannot be judged because C7 is hidden.
     """
 
     patient: Patient
@@ -57,10 +57,15 @@ class Phantom:
     severity: Mapping[str, float]
     face: Face | None
     fault: Fault | None
+    hidden: tuple[str, ...] = ()
 
 
-def phantom(*, seed: int, number: int, fault: Fault | None = None) -> Phantom:
+def phantom(
+    *, seed: int, number: int, fault: Fault | None = None, header: Header = "true"
+) -> Phantom:
     """Return patient `number` of `seed`, newly imaged.
+
+    A stripped header keeps its orientation where that is what the fault contradicts.
 
     Raises
     ------
@@ -68,18 +73,29 @@ def phantom(*, seed: int, number: int, fault: Fault | None = None) -> Phantom:
         If `seed` or `number` is negative.
     """
     patient = draw_patient(seed, number)
-    device = DEVICES[patient.site]
-    scene = frontal(patient) if fault == "ap" else lateral(patient)
-    picture, mask = radiograph(scene, patient, device)
-    levels = () if fault else LEVELS
+    film = expose(patient, fault)
+    aim = lateral_aim(patient.face) if header == "lying" else film.aim
+    kind = fault or "lateral"
+    ds = dataset(
+        patient,
+        film.device,
+        film.picture,
+        aim=aim,
+        kind=kind if header == "true" else f"{kind}/{header}",
+    )
+    if header == "stripped":
+        strip(ds, orientation=fault != "mirrored")
+    answerable = fault in (None, "c7 hidden")
+    levels = LEVELS if answerable else ()
     return Phantom(
         patient=patient,
-        dataset=dataset(patient, device, picture, view=scene.view),
-        mask=mask,
+        dataset=ds,
+        mask=film.mask,
         labels=MappingProxyType(dict(zip(levels, patient.labels, strict=False))),
         severity=MappingProxyType(dict(zip(levels, patient.severity, strict=False))),
-        face=None if fault else patient.face,
+        face=patient.face if answerable else None,
         fault=fault,
+        hidden=film.hidden,
     )
 
 
@@ -102,6 +118,7 @@ def write_cases(
     seed: int,
     split: str,
     faults: Sequence[str] = (),
+    header: Header = "true",
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write a case set and return the path of its ``cases.csv``.
@@ -120,7 +137,9 @@ def write_cases(
         What the studies are for, such as ``"train"`` or ``"test"``; written to the table.
     faults
         Every entry adds one study with that fault, of a patient of its own, after the others.
-        Its levels, mask and face are empty in the table.
+        Its levels, mask and face are empty in the table, but not those of ``"c7 hidden"``.
+    header
+        What all headers state.
     progress
         Called after every study with the number written and the number to write.
 
@@ -133,10 +152,10 @@ def write_cases(
     OSError
         If the folder cannot be written.
     """
-    unknown = [name for name in faults if name not in get_args(Fault)]
+    unknown = [name for name in faults if name not in FAULTS]
     if unknown:
-        known = ", ".join(get_args(Fault))
-        hint = did_you_mean(unknown[0], get_args(Fault))
+        known = ", ".join(FAULTS)
+        hint = did_you_mean(unknown[0], FAULTS)
         raise ModelError(f"case set: unknown fault {unknown[0]!r}, expected one of {known}{hint}")
     plan: list[Fault | None] = [None] * patients
     plan += cast(Sequence[Fault], faults)
@@ -146,7 +165,7 @@ def write_cases(
     (folder / "masks").mkdir(exist_ok=True)
     rows = []
     for number, fault in enumerate(plan):
-        case = phantom(seed=seed, number=number, fault=fault)
+        case = phantom(seed=seed, number=number, fault=fault, header=header)
         rows.append(_write_case(folder, case, split))
         if progress:
             progress(number + 1, len(plan))
@@ -159,7 +178,7 @@ def _write_case(folder: Path, case: Phantom, split: str) -> dict[str, object]:
     study = folder / "studies" / name
     study.mkdir(exist_ok=True)
     case.dataset.save_as(study / "image.dcm", enforce_file_format=True)
-    mask = "" if case.fault else f"masks/{name}.png"
+    mask = f"masks/{name}.png" if case.labels else ""
     if mask and not cv2.imwrite(str(folder / mask), case.mask):
         raise OSError(f"cannot write {folder / mask}")
     return {

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import click
+import msgspec
 
-from cspine.console import counter, emit_json, json_option
+from cspine.console import bundle_argument, counter, emit_json, json_option, table
 from cspine.errors import ModelError
+from cspine.files import write_atomic
 from cspine.pipeline_file import load_spec, shipped_spec
 from cspine_bench.cases import SPLITS
+from cspine_phantom.aim import Header
+from cspine_phantom.faults import FAULTS
+
+_ARMS = ("input", "study", "pixels", "pydicom", "decoder")
 
 
 @click.group()
@@ -24,14 +31,27 @@ def phantom() -> None:
 @click.option(
     "--fault",
     "faults",
-    type=click.Choice(["ap"]),
+    type=click.Choice(FAULTS),
     multiple=True,
     help="Add one study that must be refused; may be given several times.",
+)
+@click.option(
+    "--header",
+    type=click.Choice(get_args(Header)),
+    default="true",
+    show_default=True,
+    help="State part and view as they are, leave them out, or claim a lateral cervical film.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 @json_option
 def xray(
-    patients: int, seed: int, split: str, faults: tuple[str, ...], output: Path, as_json: bool
+    patients: int,
+    seed: int,
+    split: str,
+    faults: tuple[str, ...],
+    header: Header,
+    output: Path,
+    as_json: bool,
 ) -> None:
     """Write a case set of lateral cervical radiographs.
 
@@ -50,7 +70,8 @@ def xray(
         patients=patients,
         seed=seed,
         split=split,
-        faults=["ap" for _ in faults],
+        faults=faults,
+        header=header,
         progress=counter("study"),
     )
     if as_json:
@@ -60,10 +81,80 @@ def xray(
 
 
 @phantom.command()
+@bundle_argument
+@click.option("--each", "of_each", type=click.IntRange(1), default=60, show_default=True)
+@click.option("--clean", type=click.IntRange(1), default=300, show_default=True)
+@click.option("--seed", type=click.IntRange(0), required=True)
+@click.option("--record", type=click.Path(path_type=Path), help="Write every figure here.")
+@json_option
+def admission(
+    bundle: Path, of_each: int, clean: int, seed: int, record: Path | None, as_json: bool
+) -> None:
+    """Measure how well BUNDLE's admission tells faults, with headers that say nothing or lie.
+
+    \b
+    Example:
+      cspine phantom admission build/xray.cspine --seed 2002
+    """
+    from cspine.bundle import Bundle
+    from cspine.device import this_device
+    from cspine.precision import choose
+    from cspine_phantom.admission import measure_admission
+
+    opened = Bundle.open(bundle)
+    choice = choose(opened, this_device(), backend="onnxruntime", precision=None)
+    found = measure_admission(
+        opened, choice, seed=seed, of_each=of_each, clean=clean, progress=counter("film")
+    )
+    if record:
+        write_atomic(record, msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+    if as_json:
+        emit_json(found)
+        return
+    rows = [
+        [row.fault, row.header, f"{row.right}/{row.films}", f"{row.low:.3f}-{row.high:.3f}",
+         row.missed, ", ".join(f"{code} {count}" for code, count in row.codes.items())]
+        for row in found.rows
+    ]  # fmt: skip
+    click.echo(table(["fault", "header", "right", "95 %", "missed", "answers"], rows))
+
+
+@phantom.command()
+@click.option("--repeats", type=click.IntRange(6), default=30, show_default=True)
+@click.option("--record", type=click.Path(path_type=Path), help="Write every sample here.")
+@json_option
+def reading(repeats: int, record: Path | None, as_json: bool) -> None:
+    """Time the reader on a radiograph of 2800 x 2300 in every lossless syntax, on one core.
+
+    \b
+    Example:
+      cspine phantom reading --repeats 60
+    """
+    from tempfile import TemporaryDirectory
+
+    from cspine_phantom.reading import measure_reading
+
+    with TemporaryDirectory() as folder:
+        found = measure_reading(Path(folder), repeats=repeats, progress=counter("syntax"))
+    if record:
+        write_atomic(record, msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+    if as_json:
+        emit_json(found)
+        return
+    rows = [
+        [each.syntax, each.megabytes, *(each.medians_ms.get(arm, "") for arm in _ARMS),
+         ", ".join(f"{name} {ratio:.2f}" for name, (ratio, _, _) in each.ratios.items())]
+        for each in found.readings
+    ]  # fmt: skip
+    click.echo(table(["syntax", "MB", *(f"{arm}, ms" for arm in _ARMS), "ratios"], rows))
+
+
+@phantom.command()
 @click.argument("pipeline")
+@click.option("--stage", "stages", multiple=True, help="Train only this one; may be repeated.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 @json_option
-def train(pipeline: str, output: Path, as_json: bool) -> None:
+def train(pipeline: str, stages: tuple[str, ...], output: Path, as_json: bool) -> None:
     """Train the reference checkpoints of PIPELINE on two CPU cores and write them with their log.
 
     \b
@@ -74,7 +165,7 @@ def train(pipeline: str, output: Path, as_json: bool) -> None:
     from cspine_phantom.train import Recipe
     from cspine_phantom.train import train as fit  # torch, for this verb only
 
-    log = fit(spec, Recipe(), output)
+    log = fit(spec, Recipe(), output, stages=stages)
     if as_json:
         emit_json(log)
     else:
@@ -94,7 +185,7 @@ def train(pipeline: str, output: Path, as_json: bool) -> None:
 )
 @json_option
 def demo(assets: Path, output: Path, as_json: bool) -> None:
-    """Do the whole main job on phantoms: two PyTorch checkpoints become findings on DICOM studies.
+    """Do the whole main job on phantoms: PyTorch checkpoints become findings on DICOM studies.
 
     Simulate, export, calibrate, emit, verify, run, bench; offline, in under two minutes.
 

@@ -24,6 +24,7 @@ from cspine_calibration.estimate import DEFAULT
 from cspine_calibration.targets import TARGETS
 from cspine_export.export import export
 from cspine_phantom.cases import write_cases
+from cspine_phantom.faults import FAULTS
 
 PIPELINE = "xray-compression"
 
@@ -51,6 +52,8 @@ def run_demo(assets: Path, folder: Path, *, say: Callable[[str], None]) -> dict[
         patients=CALIBRATION_PATIENTS,
         seed=CALIBRATION_SEED,
         split="calibration",
+        # What the screen refuses, it must have ranges for.
+        faults=[fault for fault in FAULTS if fault != "unseen part"],
     )
     write_cases(folder / "test", patients=TEST_PATIENTS, seed=TEST_SEED, split="test")
     studies = read_all([folder / "studies" / "studies"])

@@ -8,21 +8,17 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
+from cspine_phantom.aim import Aim
 from cspine_phantom.devices import Device
 from cspine_phantom.patients import Patient
-from cspine_phantom.radiograph import BITS, Picture
-from cspine_phantom.shapes import View
+from cspine_phantom.radiograph import BITS, WHITE, Picture
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/cspine/cspine/phantom")
 
-# Face left: the row runs to the back. Seen from the front, it runs to the patient's left.
-_ORIENTATION = {"left": ["P", "F"], "right": ["A", "F"], "ap": ["L", "F"]}
-_POSITION = {"left": "LL", "right": "RL", "ap": "AP"}
-_VIEW_CODE = {
-    "left": ("399173006", "left lateral"),
-    "right": ("399198007", "right lateral"),
-    "ap": ("399348003", "antero-posterior"),
-}
+_STRIPPED = (
+    "BodyPartExamined", "AnatomicRegionSequence", "ViewPosition", "ViewCodeSequence",
+    "ImageLaterality", "SeriesDescription", "StudyDescription", "PatientOrientation",
+)  # fmt: skip
 
 
 def uid(*parts: object) -> UID:
@@ -31,7 +27,7 @@ def uid(*parts: object) -> UID:
     return UID(f"2.25.{uuid.uuid5(_NAMESPACE, name).int}")
 
 
-def dataset(patient: Patient, device: Device, picture: Picture, *, view: View) -> Dataset:
+def dataset(patient: Patient, device: Device, picture: Picture, *, aim: Aim, kind: str) -> Dataset:
     """Return a complete object: file meta information, header and pixel data.
 
     Parameters
@@ -41,23 +37,31 @@ def dataset(patient: Patient, device: Device, picture: Picture, *, view: View) -
     picture
         (rows, columns) uint16 of 12 bits in which bone is bright. It is copied, and inverted for
         a device that stores MONOCHROME1.
-    view
-        What the picture shows; the header says so.
+    aim
+        What the header says of part and view.
+    kind
+        What tells this object of the patient from the others: its UIDs follow from it.
     """
-    key = (patient.identifier, view)
-    turned = "ap" if view == "ap" else patient.face
+    key = (patient.identifier, kind)
     ds = Dataset()
     ds.file_meta = _file_meta(uid(*key, "instance"))
     ds.SOPClassUID = DigitalXRayImageStorageForPresentation
     ds.SOPInstanceUID = uid(*key, "instance")
     ds.StudyInstanceUID = uid(*key, "study")
     ds.SeriesInstanceUID = uid(*key, "series")
-    _identify(ds, patient, device, view)
-    ds.PatientOrientation = _ORIENTATION[turned]
-    _aim(ds, turned, device)
+    _identify(ds, patient, device, aim)
+    ds.PatientOrientation = list(aim.orientation)
+    _aim(ds, aim, device)
     _detect(ds, device)
     _store(ds, device, picture)
     return ds
+
+
+def strip(ds: Dataset, *, orientation: bool) -> None:
+    """Remove part and view from a header, in place, and with them the orientation if wanted."""
+    for keyword in _STRIPPED:
+        if keyword in ds and (orientation or keyword != "PatientOrientation"):
+            del ds[keyword]
 
 
 def _file_meta(instance: UID) -> FileMetaDataset:
@@ -70,7 +74,7 @@ def _file_meta(instance: UID) -> FileMetaDataset:
     return meta
 
 
-def _identify(ds: Dataset, patient: Patient, device: Device, view: View) -> None:
+def _identify(ds: Dataset, patient: Patient, device: Device, aim: Aim) -> None:
     ds.PatientName = f"PHANTOM^{patient.identifier}"
     ds.PatientID = patient.identifier
     ds.PatientBirthDate = ""
@@ -82,8 +86,8 @@ def _identify(ds: Dataset, patient: Patient, device: Device, view: View) -> None
     ds.StudyTime = ds.ContentTime = ds.AcquisitionTime = "120000"
     ds.AccessionNumber = ""
     ds.ReferringPhysicianName = ""
-    ds.StudyDescription = "PHANTOM cervical spine"
-    ds.SeriesDescription = f"PHANTOM {view}"
+    ds.StudyDescription = f"PHANTOM {aim.subject}"
+    ds.SeriesDescription = f"PHANTOM {aim.title}"
     ds.Modality = "DX"
     ds.PresentationIntentType = "FOR PRESENTATION"
     ds.SeriesNumber = 1
@@ -95,16 +99,15 @@ def _identify(ds: Dataset, patient: Patient, device: Device, view: View) -> None
     ds.SoftwareVersions = "1"
 
 
-def _aim(ds: Dataset, turned: str, device: Device) -> None:
+def _aim(ds: Dataset, aim: Aim, device: Device) -> None:
     """State anatomy, view and scale in the way of the site."""
-    ds.BodyPartExamined = "CSPINE"
-    ds.AnatomicRegionSequence = [_code("122494005", "SCT", "Cervical spine")]
-    ds.ImageLaterality = "U"
+    ds.BodyPartExamined = aim.body_part
+    ds.AnatomicRegionSequence = [_code(*aim.region)]
+    ds.ImageLaterality = aim.laterality
     if device.view_tags != "code":
-        ds.ViewPosition = _POSITION[turned]
+        ds.ViewPosition = aim.position
     if device.view_tags != "position":
-        value, meaning = _VIEW_CODE[turned]
-        view = _code(value, "SCT", meaning)
+        view = _code(*aim.view)
         view.ViewModifierCodeSequence = []
         ds.ViewCodeSequence = [view]
     ds.PositionerType = "COLUMN"
@@ -137,8 +140,7 @@ def _detect(ds: Dataset, device: Device) -> None:
 
 def _store(ds: Dataset, device: Device, picture: Picture) -> None:
     inverse = device.photometric == "MONOCHROME1"
-    white = 2**BITS - 1
-    stored = white - picture if inverse else picture
+    stored = WHITE - picture if inverse else picture
     ds.ImageType = ["DERIVED", "PRIMARY", ""]
     ds.BurnedInAnnotation = "NO"
     ds.LossyImageCompression = "00"
@@ -153,13 +155,13 @@ def _store(ds: Dataset, device: Device, picture: Picture) -> None:
     ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType = 0, 1, "US"
     ds.PresentationLUTShape = "INVERSE" if inverse else "IDENTITY"
     # LINEAR maps exactly 0..4095 from black to white with these two (PS3.3 C.11.2.1.2.1).
-    ds.WindowCenter, ds.WindowWidth = (white + 1) / 2, white + 1
+    ds.WindowCenter, ds.WindowWidth = (WHITE + 1) / 2, WHITE + 1
     ds.PixelData = np.ascontiguousarray(stored, dtype="<u2").tobytes()
 
 
-def _code(value: str, scheme: str, meaning: str) -> Dataset:
+def _code(value: str, meaning: str) -> Dataset:
     item = Dataset()
     item.CodeValue = value
-    item.CodingSchemeDesignator = scheme
+    item.CodingSchemeDesignator = "SCT"
     item.CodeMeaning = meaning
     return item

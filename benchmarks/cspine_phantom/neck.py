@@ -14,17 +14,18 @@ _AIRWAY = (14.0, 15.0, 13.0, 11.0, 13.0, 15.0, 15.5)
 def organs(poses: tuple[Pose, ...], *, rng: np.random.Generator) -> tuple[Shape, ...]:
     """Return the sharp shapes around the vertebrae, unlabelled."""
     dens = poses[0].place([[1.0, -27.0]])[0]
-    jaw = dens + rng.normal(0, 2.0, 2)
+    chin = dens + rng.normal(0, 2.0, 2)
     return (
-        *_skull(dens),
-        *_jaw(jaw),
+        *skull(dens),
+        *jaw(chin),
         *_atlas(poses[0]),
         _airway(poses, rng),
         *_larynx(poses[1].centre, rng),
     )
 
 
-def _skull(dens: Points) -> tuple[Shape, ...]:
+def skull(dens: Points) -> tuple[Shape, ...]:
+    """Return the base of the skull above the tip of the odontoid, `dens`."""
     vault = [
         (-30, -14), (-12, -13), (-2, -7), (6, -8), (16, -10), (27, -7), (36, -3), (48, -4),
         (62, -12), (74, -26), (84, -48), (86, -90), (-60, -90), (-62, -30), (-48, -20),
@@ -40,7 +41,8 @@ def _skull(dens: Points) -> tuple[Shape, ...]:
     )
 
 
-def _jaw(jaw: Points) -> tuple[Shape, ...]:
+def jaw(dens: Points) -> tuple[Shape, ...]:
+    """Return the jaw and its teeth in front of the tip of the odontoid, `dens`."""
     mandible = [
         (-14, -24), (-9, -22), (-12, -8), (-17, 8), (-20, 20), (-25, 28), (-34, 33), (-52, 40),
         (-72, 48), (-86, 54), (-92, 51), (-94, 36), (-90, 28), (-78, 27), (-58, 21), (-46, 14),
@@ -52,8 +54,8 @@ def _jaw(jaw: Points) -> tuple[Shape, ...]:
     teeth = [ellipse(at, radii=(8.0, 2.7), turn_deg=62.0) for at in lower]
     teeth += [ellipse(at, radii=(8.0, 2.7), turn_deg=118.0) for at in upper]
     return (
-        Shape(jaw + rounded(mandible), 0.36, rim=0.26, rim_mm=2.0, soft_mm=0.35),
-        *(Shape(jaw + tooth, 0.50, rim=0.15) for tooth in teeth),
+        Shape(dens + rounded(mandible), 0.36, rim=0.26, rim_mm=2.0, soft_mm=0.35),
+        *(Shape(dens + tooth, 0.50, rim=0.15) for tooth in teeth),
     )
 
 

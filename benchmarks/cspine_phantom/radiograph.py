@@ -17,6 +17,9 @@ LabelMap = NDArray[np.uint8]
 BITS = 12
 """Bits stored."""
 
+WHITE = 2**BITS - 1
+"""The largest value."""
+
 
 def radiograph(scene: Scene, patient: Patient, device: Device) -> tuple[Picture, LabelMap]:
     """Return the picture that `device` stores of `scene`, and its truth.
@@ -73,10 +76,10 @@ def _present(exposed: Map, device: Device, rng: np.random.Generator) -> Picture:
     soft = cv2.blur(exposed, (9, 9))
     shown = cv2.scaleAdd(exposed - soft, device.edge, shown)
     black, white = np.array(device.window) + rng.normal(0, 0.06, 2)
-    shown = (shown - np.float32(black)) * np.float32((2**BITS - 1) / (white - black))
-    index = np.clip(shown, 0, 2**BITS - 1).astype(np.uint16)
+    shown = (shown - np.float32(black)) * np.float32(WHITE / (white - black))
+    index = np.clip(shown, 0, WHITE).astype(np.uint16)
     curve = np.linspace(0, 1, 2**BITS) ** (device.gamma * rng.uniform(0.92, 1.08))
-    table = np.round(curve * (2**BITS - 1)).astype(np.uint16)
+    table = np.round(curve * WHITE).astype(np.uint16)
     picture: Picture = table[index]
     return picture
 

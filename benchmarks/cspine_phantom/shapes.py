@@ -12,7 +12,8 @@ Points = NDArray[np.float64]
 """(n, 2) positions (x, y) in millimetres: x towards the back (frontal view: the patient's left),
 y towards the feet."""
 
-View = Literal["lateral", "ap"]
+View = Literal["lateral", "ap", "oblique", "other"]
+"""Which way the neck is turned to the beam; ``"other"`` is no neck."""
 
 POSTERIOR = 8
 """Mask label of the posterior elements."""
@@ -54,6 +55,16 @@ class Scene:
     shapes: tuple[Shape, ...]
     focus: Points
 
+    def mapped(self, matrix: Points) -> Scene:
+        """Return the scene seen through a (2, 2) matrix: turned, mirrored or scaled."""
+        return replace(
+            self,
+            skin=tuple(outline @ matrix.T for outline in self.skin),
+            veils=tuple(replace(veil, outline=veil.outline @ matrix.T) for veil in self.veils),
+            shapes=tuple(replace(shape, outline=shape.outline @ matrix.T) for shape in self.shapes),
+            focus=self.focus @ matrix.T,
+        )
+
 
 @dataclass(frozen=True)
 class Pose:
@@ -79,6 +90,19 @@ def rounded(points: ArrayLike, *, times: int = 2) -> Points:
         pair = np.stack([0.75 * curve + 0.25 * following, 0.25 * curve + 0.75 * following], axis=1)
         curve = pair.reshape(-1, 2)
     return curve
+
+
+def shaft(start: ArrayLike, end: ArrayLike, *profile: tuple[float, float]) -> Points:
+    """Return a rounded outline about the line from `start` to `end`.
+
+    `profile` are (part of the way, half width in millimetres); it need not stay between 0 and 1.
+    """
+    first, last = np.asarray(start, np.float64), np.asarray(end, np.float64)
+    along = last - first
+    across = np.array([-along[1], along[0]]) / np.linalg.norm(along)
+    part, half = np.array(profile).T[:, :, None]
+    middle = first + part * along
+    return rounded(np.concatenate([middle + half * across, (middle - half * across)[::-1]]))
 
 
 def beside(point: Points, *offsets: tuple[float, float]) -> Points:

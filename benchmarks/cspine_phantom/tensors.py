@@ -15,10 +15,14 @@ from cspine.findings import Refused
 from cspine.image import Facing, Image
 from cspine.spec import Classify, Levels, PipelineSpec, Segment
 from cspine.stages.classify import classify_feeds, crop_map
+from cspine.stages.frame import frame_feeds, frame_map
 from cspine.stages.levels import Disc, find_spine
-from cspine.stages.segment import segment_feeds, segment_frame
 from cspine.transform import Affine, sample_labels, zoom
 from cspine_phantom.cases import Phantom, phantom, phantoms
+from cspine_phantom.faults import Fault
+from cspine_phantom.patients import LEVELS
+from cspine_phantom.radiograph import LabelMap
+from cspine_phantom.shapes import POSTERIOR
 
 Halves = npt.NDArray[np.float16]
 
@@ -45,21 +49,27 @@ class Samples:
 
 
 def gather(
-    spec: PipelineSpec, *, patients: int, seed: int, variants: int, frontal: int = 0
+    spec: PipelineSpec,
+    *,
+    patients: int,
+    seed: int,
+    variants: int,
+    frontal: int = 0,
+    hidden: int = 0,
 ) -> Samples:
     """Simulate patients and keep what the two networks see of them.
 
-    ``frontal`` films follow the lateral ones, of other patients; their label maps are empty, so
-    that the localiser learns to find nothing on them.
+    Films of other patients follow for the localiser alone: ``frontal`` ones, on which it learns
+    to find nothing, and ``hidden`` ones, on which it learns not to guess what the shoulders hide.
     """
     segment, levels, classify = spec.only(Segment), spec.only(Levels), spec.only(Classify)
     jitter = np.random.default_rng([seed, 1])
     images, masks, crops, labels = [], [], [], []
     for study in _progress(phantoms(patients=patients, seed=seed), patients):
         image = read_image(study.dataset)
-        to_image = segment_frame(image, segment)
+        to_image = frame_map(image, segment)
         mask = sample_labels(study.mask, to_image, size_px=segment.size_px)
-        images.append(segment_feeds(image, to_image, segment)["image"][0, 0].astype(np.float16))
+        images.append(frame_feeds(image, to_image, segment)["image"][0, 0].astype(np.float16))
         masks.append(mask)
         try:
             spine = find_spine(
@@ -79,12 +89,24 @@ def gather(
         ]
         crops.append(np.stack(stack, axis=1))
         labels.append(np.array([study.labels[disc.label] for disc in discs], np.float32))
-    for number in range(patients, patients + frontal):
-        image = read_image(phantom(seed=seed, number=number, fault="ap").dataset)
-        to_image = segment_frame(image, segment)
-        images.append(segment_feeds(image, to_image, segment)["image"][0, 0].astype(np.float16))
-        masks.append(np.zeros(segment.size_px, np.uint8))
+    kinds: tuple[tuple[Fault, int], ...] = (("ap", frontal), ("c7 hidden", hidden))
+    others = [fault for fault, count in kinds for _ in range(count)]
+    for number, fault in enumerate(others, patients):
+        study = phantom(seed=seed, number=number, fault=fault)
+        image = read_image(study.dataset)
+        to_image = frame_map(image, segment)
+        images.append(frame_feeds(image, to_image, segment)["image"][0, 0].astype(np.float16))
+        masks.append(sample_labels(_seen(study), to_image, size_px=segment.size_px))
     return Samples(np.stack(images), np.stack(masks), np.concatenate(crops), np.concatenate(labels))
+
+
+def _seen(study: Phantom) -> LabelMap:
+    """Return the label map of a film without the bodies that are hidden on it."""
+    if not study.hidden:
+        return study.mask
+    first = LEVELS.index(study.hidden[0]) + 2  # C2 has label 1; hidden is the lower of a level
+    bodies = (study.mask >= first) & (study.mask < POSTERIOR)
+    return np.where(bodies, 0, study.mask).astype(np.uint8)
 
 
 def _crops(

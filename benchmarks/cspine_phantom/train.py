@@ -1,4 +1,4 @@
-"""Reference training: both checkpoints of a pipeline from phantoms, on a laptop's CPU.
+"""Reference training: the checkpoints of a pipeline from phantoms, on a laptop's CPU.
 
 The networks and the preprocessing are those of the pipeline file; everything else is the recipe
 below. One seed fixes the phantoms, the weights and the order of batches; sums over threads keep
@@ -8,9 +8,8 @@ the last digits of the weights from being the same on every machine.
 from __future__ import annotations
 
 import json
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,18 +18,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import save
 from torch import nn
 from torch.nn import functional
 
 from cspine.files import write_atomic
-from cspine.spec import Classify, PipelineSpec, Segment
+from cspine.spec import Classify, PipelineSpec, Screen, Segment
 from cspine_bench.auc import auc
 from cspine_export.architecture import build_network
-from cspine_export.checkpoint import tied_names
+from cspine_phantom.fit import Tensor, fit, forward, save_weights
+from cspine_phantom.screening import gather_films, train_screen
 from cspine_phantom.tensors import Samples, gather
-
-Tensor = torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -40,6 +37,7 @@ class Recipe:
     seed: int = 20261121
     train_patients: int = 1600
     frontal_films: int = 160
+    hidden_films: int = 240
     upside_down: float = 0.15
     tuning_patients: int = 150
     variants: int = 4
@@ -47,39 +45,89 @@ class Recipe:
     segment_batch: int = 8
     classify_epochs: int = 9
     classify_batch: int = 48
+    screen_clean: int = 1800
+    screen_of_each: int = 260
+    screen_epochs: int = 10
+    screen_batch: int = 32
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
 
 
-def train(spec: PipelineSpec, recipe: Recipe, folder: Path) -> dict[str, Any]:
-    """Train the localiser and the classifier and write ``STAGE.safetensors`` and ``train.json``.
+def train(
+    spec: PipelineSpec, recipe: Recipe, folder: Path, *, stages: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Train the networks and write ``STAGE.safetensors`` for each, and ``train.json``.
 
-    The tuning patients choose the threshold that is reported; no weight is fitted to them.
+    The tuning patients choose the thresholds that are reported; no weight is fitted to them.
+
+    Parameters
+    ----------
+    stages
+        Train only these; the log keeps what it says of the others.
     """
+    wanted = set(stages or [stage.id for stage in spec.networks])
+    segment, classify, screen = spec.only(Segment), spec.only(Classify), spec.screen
+    log: dict[str, Any] = {"pipeline": spec.name}
+    path = folder / "train.json"
+    if path.exists():
+        log = json.loads(path.read_bytes())
+    log |= {"recipe": asdict(recipe), "torch": torch.__version__}
+    if screen and screen.id in wanted:
+        network, log[screen.id] = _timed(lambda: _screen(screen, recipe))
+        save_weights(network, folder / f"{screen.id}.safetensors")
+    if wanted & {segment.id, classify.id}:
+        data, held = _studies(spec, recipe)
+        if segment.id in wanted:
+            network, log[segment.id] = _timed(lambda: _localiser(segment, data, held, recipe))
+            save_weights(network, folder / f"{segment.id}.safetensors")
+        if classify.id in wanted:
+            network, log[classify.id] = _timed(lambda: _classifier(classify, data, held, recipe))
+            save_weights(network, folder / f"{classify.id}.safetensors")
+    write_atomic(path, json.dumps(log, indent=2).encode() + b"\n")
+    return log
+
+
+def _timed(
+    training: Callable[[], tuple[nn.Module, dict[str, Any]]],
+) -> tuple[nn.Module, dict[str, Any]]:
     started = time.monotonic()
+    network, log = training()
+    return network, {"minutes": round((time.monotonic() - started) / 60, 1), **log}
+
+
+def _studies(spec: PipelineSpec, recipe: Recipe) -> tuple[Samples, Samples]:
     data = gather(
         spec,
         patients=recipe.train_patients,
         seed=recipe.seed,
         variants=recipe.variants,
         frontal=recipe.frontal_films,
+        hidden=recipe.hidden_films,
     )
-    held = gather(spec, patients=recipe.tuning_patients, seed=recipe.seed + 1, variants=1)
-    segment, classify = spec.only(Segment), spec.only(Classify)
-    localiser, segment_log = _localiser(segment, data, held, recipe)
-    _save(localiser, folder / f"{segment.id}.safetensors")
-    classifier, classify_log = _classifier(classify, data, held, recipe)
-    _save(classifier, folder / f"{classify.id}.safetensors")
-    log = {
-        "pipeline": spec.name,
-        "recipe": asdict(recipe),
-        "torch": torch.__version__,
-        "minutes": round((time.monotonic() - started) / 60, 1),
-        segment.id: segment_log,
-        classify.id: classify_log,
-    }
-    write_atomic(folder / "train.json", json.dumps(log, indent=2).encode() + b"\n")
-    return log
+    return data, gather(spec, patients=recipe.tuning_patients, seed=recipe.seed + 1, variants=1)
+
+
+def _screen(stage: Screen, recipe: Recipe) -> tuple[nn.Module, dict[str, Any]]:
+    return train_screen(
+        stage,
+        gather_films(
+            stage,
+            seed=recipe.seed + 2,
+            clean=recipe.screen_clean,
+            of_each=recipe.screen_of_each,
+        ),
+        gather_films(
+            stage,
+            seed=recipe.seed + 3,
+            clean=recipe.screen_clean // 4,
+            of_each=recipe.screen_of_each // 5,
+        ),
+        seed=recipe.seed,
+        epochs=recipe.screen_epochs,
+        batch=recipe.screen_batch,
+        learning_rate=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+    )
 
 
 def _localiser(
@@ -95,11 +143,13 @@ def _localiser(
         ]
         images = torch.from_numpy(np.stack([image for image, _ in pairs])[:, None])
         masks = torch.from_numpy(np.stack([mask for _, mask in pairs]).astype(np.int64))
-        logits = _forward(network, images)
+        logits = forward(network, images)
         return functional.cross_entropy(logits, masks) + _dice_loss(logits, masks, classes)
 
     torch.manual_seed(recipe.seed)
-    network, losses = _fit(build_network(stage.architecture), step, recipe.segment_steps, recipe)
+    network, losses = fit(
+        build_network(stage.architecture), step, recipe.segment_steps, **_pace(recipe)
+    )
     overlap = []
     with torch.inference_mode():
         for image, mask in zip(held.images, held.masks, strict=True):
@@ -127,12 +177,12 @@ def _classifier(
         variant = rng.integers(0, data.crops.shape[1], len(chosen))
         crops = data.crops[chosen, variant].astype(np.float32)
         crops += rng.normal(0, rng.uniform(0, 0.1), crops.shape).astype(np.float32)
-        logits = _forward(network, torch.from_numpy(crops[:, None]))[:, 0]
+        logits = forward(network, torch.from_numpy(crops[:, None]))[:, 0]
         return functional.binary_cross_entropy_with_logits(logits, labels[chosen])
 
     steps = per_epoch * recipe.classify_epochs
     torch.manual_seed(recipe.seed)
-    network, losses = _fit(build_network(stage.architecture), step, steps, recipe)
+    network, losses = fit(build_network(stage.architecture), step, steps, **_pace(recipe))
     with torch.inference_mode():
         crops = torch.from_numpy(held.crops[:, 0].astype(np.float32)[:, None])
         scores = torch.sigmoid(network(crops)[:, 0]).numpy()
@@ -144,31 +194,8 @@ def _classifier(
     }
 
 
-def _fit(
-    network: nn.Module, step: Callable[[nn.Module, int], Tensor], steps: int, recipe: Recipe
-) -> tuple[nn.Module, list[float]]:
-    """Run AdamW under a one-cycle schedule; return the network in evaluation mode and its loss."""
-    network = network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=recipe.learning_rate, total_steps=steps
-    )
-    losses: list[float] = []
-    window: list[float] = []
-    for number in range(steps):
-        loss = step(network, number)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        schedule.step()
-        window.append(float(loss.detach()))
-        if (number + 1) % 100 == 0 or number + 1 == steps:
-            losses.append(round(sum(window) / len(window), 4))
-            window.clear()
-            print(f"  step {number + 1} of {steps}, loss {losses[-1]}", file=sys.stderr, flush=True)
-    return network.eval().to(memory_format=torch.contiguous_format), losses  # type: ignore[call-overload]
+def _pace(recipe: Recipe) -> dict[str, float]:
+    return {"learning_rate": recipe.learning_rate, "weight_decay": recipe.weight_decay}
 
 
 def augment(
@@ -211,13 +238,6 @@ def youden_threshold(truth: npt.NDArray[np.bool_], scores: npt.NDArray[np.float3
     return float((ranked[best] + ranked[best + 1]) / 2)
 
 
-def _forward(network: nn.Module, images: Tensor) -> Tensor:
-    """Run in bfloat16 where the CPU gains from it; losses stay float32."""
-    with torch.autocast("cpu", torch.bfloat16):
-        outputs: Tensor = network(images.contiguous(memory_format=torch.channels_last))
-    return outputs.float()
-
-
 def _dice_loss(logits: Tensor, masks: Tensor, classes: int) -> Tensor:
     wanted = functional.one_hot(masks, classes).movedim(-1, 1).float()
     given = logits.softmax(1)
@@ -228,18 +248,3 @@ def _dice_loss(logits: Tensor, masks: Tensor, classes: int) -> Tensor:
 def _dice(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
     total = int(a.sum()) + int(b.sum())
     return 2 * int((a & b).sum()) / total if total else float("nan")
-
-
-def _save(network: nn.Module, path: Path) -> None:
-    """Write the weights as float16 safetensors, each tensor once; counters keep their type."""
-    state = network.state_dict()
-    once = {name: state[name] for name in dict.fromkeys(tied_names(state).values())}
-    write_atomic(
-        path,
-        save(
-            {
-                name: value.half() if value.is_floating_point() else value
-                for name, value in once.items()
-            }
-        ),
-    )

@@ -57,11 +57,13 @@ def calibrate(
     )
     sessions = {name: Session(name, observer) for name, observer in observers.items()}
     pipeline = Pipeline(bundle.spec, sessions=sessions, identity=identity)
-    answered: list[str] = []
+    seen: list[str] = []
+    answered = 0
     for number, case in enumerate(cases.cases, 1):
         study = case.read()
-        if pipeline.run(study).findings.refusal is None:
-            answered.append(study_digest(study))
+        answered += pipeline.run(study).findings.refusal is None
+        # A network may have seen what a later one refused.
+        seen.append(study_digest(study))
         progress(number, len(cases.cases))
     if not answered:
         raise ModelError("every study of the set is refused, so there is nothing to calibrate on")
@@ -73,11 +75,11 @@ def calibrate(
         )
         files[table_path(stage.id)] = table.to_bytes()
         provenance[table_path(stage.id)] = {
-            "cases": len(answered),
-            "refused": len(cases.cases) - len(answered),
+            "cases": answered,
+            "refused": len(cases.cases) - answered,
             "samples": table.samples,
             "set_digest": cases.digest,
-            "studies": sorted(answered),
+            "studies": sorted(seen),
             "tensors": len(table.tensors),
         }
     pipeline.close()

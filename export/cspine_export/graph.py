@@ -1,7 +1,7 @@
 """A network as an FP32 ONNX graph with fixed names and a dynamic batch.
 
-Input ``image`` (N, 1, rows, columns); output ``logits``, and for a classifier ``cam``: the class
-activation map, so that no gradient is needed on a device.
+Input ``image`` (N, 1, rows, columns); output ``logits``, for a screen one a sign, and for a
+classifier also ``cam``: the class activation map, so that no gradient is needed on a device.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import warnings
 from pathlib import Path
 
 from cspine.errors import ModelError, missing_extra
-from cspine.spec import Classify, Network
+from cspine.spec import Classify, Framed, Network, Screen
 
 try:
     import torch
@@ -65,10 +65,17 @@ class WithActivationMap(nn.Module):
 
 
 def wrap(network: nn.Module, stage: Network) -> nn.Module:
-    """Return the network with the outputs that its kind of stage has, in evaluation mode."""
+    """Return the network with the outputs that its kind of stage has, in evaluation mode.
+
+    Raises
+    ------
+    ModelError
+        If it has others: a sign or a label would be without its channel, or read from another's.
+    """
     network = network.eval()
     if isinstance(stage, Classify):
         return WithActivationMap(network, _example(stage)).eval()
+    _check_channels(network, stage)
     return network
 
 
@@ -98,6 +105,23 @@ def to_onnx(network: nn.Module, stage: Network) -> bytes:
             do_constant_folding=True,
         )
         return Path(folder, "model.onnx").read_bytes()
+
+
+def _check_channels(network: nn.Module, stage: Framed) -> None:
+    example = _example(stage)
+    wanted: tuple[int, ...]
+    if isinstance(stage, Screen):
+        what, wanted = "signs", (len(example), len(stage.sign))
+    else:
+        what, wanted = "labels", (len(example), len(stage.labels), *stage.size_px)
+    with torch.inference_mode():
+        logits = network(example)
+    shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+    if shape != wanted:
+        raise ModelError(
+            f"stage {stage.id!r}: the network returns {shape}, expected {wanted} for its "
+            f"{wanted[1]} {what}; mend [stage.architecture] or the {what}"
+        )
 
 
 def _example(stage: Network) -> torch.Tensor:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cspine.findings import Findings, Identity, Level, Refused, Source, Vertebra
-from cspine.image import Image
+from cspine.image import Floats, Image
 from cspine.spec import Classify
 from cspine.stages.classify import crop_corners
 from cspine.stages.levels import Spine, rounded
-from cspine.transform import Affine, Floats
+from cspine.transform import Affine
 
 
 def levels(

@@ -29,7 +29,8 @@ studies_option = click.option(
     type=click.Path(path_type=Path),
     multiple=True,
     required=True,
-    help="DICOM file or folder that the pipeline answers; may be given several times.",
+    help="DICOM file, folder, ZIP archive or DICOMDIR that the pipeline answers; may be given "
+    "several times.",
 )
 backend_option = click.option(
     "--backend",

@@ -12,17 +12,9 @@ from typing import Any, Literal
 
 import msgspec
 
-SCHEMA = 1
+from cspine.codes import Code
 
-Code = Literal[
-    "UNSUPPORTED_OBJECT",
-    "INCOMPLETE_SET",
-    "WRONG_ANATOMY",
-    "WRONG_VIEW",
-    "ORIENTATION_CONFLICT",
-    "LOW_QUALITY",
-    "MODEL_UNSURE",
-]
+SCHEMA = 1
 
 NOT_FOR_DIAGNOSIS = "Not for diagnosis. Research software; no regulator has cleared it."
 

@@ -9,8 +9,8 @@ from time import perf_counter_ns
 
 from cspine.backends import Array
 from cspine.findings import Findings
-from cspine.image import Image
-from cspine.transform import Affine, Floats
+from cspine.image import Floats, Image
+from cspine.transform import Affine
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from cspine.backends import Array
 from cspine.findings import Findings, Level
+from cspine.image import Floats
 from cspine.outcome import View
 from cspine.stages.classify import crop_corners
-from cspine.transform import Affine, Floats, Points, scaling
+from cspine.transform import Affine, Points, scaling
 
 Canvas = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]  # blue, green, red, as OpenCV has them
@@ -39,11 +40,11 @@ def overlay_png(findings: Findings, view: View) -> bytes:
     The image is shown at one scale in both directions, its grey levels between the 1st and the
     99.5th percentile. Heat is shown at positive levels only, on one scale for the whole study.
     """
-    rows, columns = view.image.pixels.shape
+    rows, columns = view.image.shape
     aspect = view.image.spacing.column_mm / view.image.spacing.row_mm
     width = round(HEIGHT * columns * aspect / rows)
     to_display = scaling(width / columns, HEIGHT / rows)
-    picture = _grey(view.image.pixels, (width, HEIGHT))
+    picture = _grey(view.image.levels(), (width, HEIGHT))
     _draw_heat(picture, findings, view, to_display)
     for level, crop in zip(findings.levels, view.crops, strict=True):
         _draw_level(picture, level, to_display @ crop, view.crop_px)

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 
 from cspine.answer import answered, levels, refusal
-from cspine.backends import open_backend
+from cspine.backends import Array, open_backend
 from cspine.bundle import Bundle
-from cspine.dicom.read import read_image
-from cspine.dicom.select import Study, select
+from cspine.dicom.select import Readable
 from cspine.engines import find_engine
 from cspine.findings import Identity, Refused, Source
 from cspine.image import Image
 from cspine.outcome import Clock, Outcome, View
 from cspine.precision import Choice
 from cspine.session import Session
-from cspine.spec import Classify, Explain, Levels, PipelineSpec, Segment
+from cspine.spec import Classify, Explain, Levels, PipelineSpec, Segment, Sign
 from cspine.stages.classify import classify_feeds, crop_map, probabilities
 from cspine.stages.explain import activation_maps
+from cspine.stages.frame import frame_feeds, frame_map, same_frame
 from cspine.stages.levels import find_spine
-from cspine.stages.segment import label_map, segment_feeds, segment_frame
+from cspine.stages.screen import present_signs, refuse, withheld
+from cspine.stages.segment import label_map
 from cspine.transform import zoom
 
 
@@ -45,6 +45,7 @@ class Pipeline:
         self.spec = spec
         self.identity = identity
         self._sessions = sessions
+        self._screen = spec.screen
         self._segment: Segment = spec.only(Segment)
         self._levels: Levels = spec.only(Levels)
         self._classify: Classify = spec.only(Classify)
@@ -69,7 +70,7 @@ class Pipeline:
         )
         return cls(bundle.spec, sessions=sessions, identity=identity)
 
-    def run(self, study: Study) -> Outcome:
+    def run(self, study: Readable) -> Outcome:
         """Judge one study.
 
         Returns
@@ -89,13 +90,13 @@ class Pipeline:
         """Judge an image that was decoded elsewhere; nothing asks its header."""
         return self._answer(lambda: image.source, lambda: image, Clock())
 
-    def stream(self, studies: Iterable[Study], *, ahead: int = 1) -> Iterator[Outcome]:
+    def stream(self, studies: Iterable[Readable], *, ahead: int = 1) -> Iterator[Outcome]:
         """Judge studies in order, decoding the next ones while this one is inferred.
 
         At most ``ahead`` decoded images wait; leaving the iterator early cancels the rest.
         """
         with ThreadPoolExecutor(max_workers=1) as reader:
-            waiting: deque[tuple[Study, Future[Image], Clock]] = deque()
+            waiting: deque[tuple[Readable, Future[Image], Clock]] = deque()
             try:
                 for upcoming in studies:
                     clock = Clock()
@@ -108,7 +109,7 @@ class Pipeline:
                 for _, image, _ in waiting:
                     image.cancel()
 
-    def _next(self, waiting: deque[tuple[Study, Future[Image], Clock]]) -> Outcome:
+    def _next(self, waiting: deque[tuple[Readable, Future[Image], Clock]]) -> Outcome:
         study, image, clock = waiting.popleft()
         return self._answer(lambda: study.source, image.result, clock)
 
@@ -117,10 +118,9 @@ class Pipeline:
         for session in self._sessions.values():
             session.close()
 
-    def _read(self, study: Study, clock: Clock) -> Image:
+    def _read(self, study: Readable, clock: Clock) -> Image:
         with clock.part("read"):
-            selection = select(study, self.spec.accept)
-            return replace(read_image(selection.dataset), notes=selection.notes)
+            return study.image(self.spec.accept)
 
     def _answer(
         self, source: Callable[[], Source | None], image: Callable[[], Image], clock: Clock
@@ -137,8 +137,9 @@ class Pipeline:
     def _judge(self, image: Image, clock: Clock) -> Outcome:
         segment, classify = self._segment, self._classify
         with clock.part("prepare"):
-            to_image = segment_frame(image, segment)
-            feeds = segment_feeds(image, to_image, segment)
+            to_image = frame_map(image, segment)
+            feeds = frame_feeds(image, to_image, segment)
+        signs = self._screened(image, feeds, clock)
         with clock.part(segment.id):
             outputs = self._sessions[segment.id].run(feeds)
         with clock.part(self._levels.id):
@@ -149,7 +150,7 @@ class Pipeline:
                 spacing_mm=segment.spacing_mm,
                 stage=self._levels,
                 facing=image.facing,
-            )
+            ).without(withheld(signs, self._levels.vertebrae))
         with clock.part("crop"):
             from_mm = to_image @ zoom(1 / segment.spacing_mm)
             crops = tuple(
@@ -172,6 +173,22 @@ class Pipeline:
         logits = dict(zip(spine.names, outputs["logits"][:, 0].tolist(), strict=True))
         view = View(self.spec.title, image, labels, to_image, crops, classify.size_px, heat)
         return Outcome(findings, view, logits, clock.parts)
+
+    def _screened(
+        self, image: Image, segment_feeds: Mapping[str, Array], clock: Clock
+    ) -> tuple[Sign, ...]:
+        """Return the signs that only withhold levels; any other refuses the study."""
+        screen = self._screen
+        if screen is None:
+            return ()
+        feeds = segment_feeds
+        if not same_frame(screen, self._segment):
+            with clock.part("prepare"):
+                feeds = frame_feeds(image, frame_map(image, screen), screen)
+        with clock.part(screen.id):
+            signs = present_signs(self._sessions[screen.id].run(feeds), screen)
+            refuse(signs)
+            return signs
 
 
 def _model(bundle: Bundle, stage: str, choice: Choice) -> bytes:

@@ -25,7 +25,9 @@ from cspine.spec import (
     Levels,
     Percentile,
     PipelineSpec,
+    Screen,
     Segment,
+    Sign,
     Stage,
 )
 
@@ -42,6 +44,7 @@ _REFERENCES: dict[type, tuple[str, type]] = {
     Classify: ("crops_from", Levels),
     Explain: ("map_from", Classify),
 }
+_OPTIONAL = (Screen,)
 
 
 def load_spec(path: Path) -> PipelineSpec:
@@ -100,7 +103,10 @@ def _explained(message: str, table: dict[str, Any]) -> str:
         message,
     ).replace("`$.", "`")
     unknown = re.search(r"unknown field `([^`]+)`", message)
-    return message + (did_you_mean(unknown[1], _known_keys()) if unknown else "")
+    if not unknown:
+        return message
+    # The same key may be known elsewhere, and no help here.
+    return message + did_you_mean(unknown[1], _known_keys() - {unknown[1]})
 
 
 def _stage_name(stage: object, index: str) -> str:
@@ -108,7 +114,7 @@ def _stage_name(stage: object, index: str) -> str:
 
 
 def _known_keys() -> set[str]:
-    structs = (PipelineSpec, Accept, Gate, Architecture, Percentile, *get_args(Stage))
+    structs = (PipelineSpec, Accept, Gate, Architecture, Percentile, Sign, *get_args(Stage))
     return {field.encode_name for struct in structs for field in msgspec.structs.fields(struct)}
 
 
@@ -122,8 +128,12 @@ def _faults(spec: PipelineSpec) -> Iterator[str]:
         seen[stage.id] = stage
     for kind in get_args(Stage):
         count = sum(isinstance(stage, kind) for stage in spec.stage)
-        if count != 1:
-            yield f"{count} stages of kind {kind.__name__.lower()!r}, expected exactly one"
+        if count != 1 and not (count == 0 and kind in _OPTIONAL):
+            yield (
+                f"{count} stages of kind {kind.__name__.lower()!r}, expected "
+                f"{'at most' if kind in _OPTIONAL else 'exactly'} one"
+            )
+    yield from _screen_faults(spec)
 
 
 def _stage_faults(stage: Stage, seen: dict[str, Stage]) -> Iterator[str]:
@@ -157,6 +167,23 @@ def _level_faults(stage: Levels, labels: Sequence[str]) -> Iterator[str]:
         yield "vertebrae must be two or more, each once"
     if stage.minimum_pitch_mm >= stage.maximum_pitch_mm:
         yield "minimum_pitch_mm is not below maximum_pitch_mm"
+
+
+def _screen_faults(spec: PipelineSpec) -> Iterator[str]:
+    vertebrae = next((stage.vertebrae for stage in spec.stage if isinstance(stage, Levels)), [])
+    signs = spec.screen.sign if spec.screen else []
+    labels = [sign.label for sign in signs]
+    for label in sorted({label for label in labels if labels.count(label) > 1}):
+        yield f"sign {label!r} stands twice"
+    for sign in signs:
+        if sign.withholds_from is not None and sign.withholds_from not in vertebrae[2:]:
+            yield (  # from the second on, no level would be left
+                f"sign {sign.label!r}: withholds_from = {sign.withholds_from!r} is none of "
+                f"{', '.join(vertebrae[2:])}{did_you_mean(sign.withholds_from, vertebrae[2:])}"
+            )
+    youngest, oldest = spec.accept.age_years
+    if youngest > oldest:
+        yield f"accept.age_years: {youngest} is above {oldest}"
 
 
 def _of_kind(seen: dict[str, Stage], kind: type) -> list[str]:

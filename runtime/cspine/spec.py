@@ -9,11 +9,14 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from cspine.codes import Code
+
 Identifier = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Pixels = Annotated[int, msgspec.Meta(ge=8, le=8192)]
 Size = tuple[Pixels, Pixels]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+Age = Annotated[int, msgspec.Meta(ge=0, le=150)]
 Probability = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 
 
@@ -40,6 +43,36 @@ class Architecture(Struct, frozen=True, kw_only=True):
 
     factory: Annotated[str, msgspec.Meta(pattern=r"^[\w.]+:\w+$")]
     arguments: dict[str, Any] = {}
+
+
+class Sign(Struct, frozen=True, kw_only=True):
+    """One thing that a screen tells, and what follows from it.
+
+    A study with the sign is refused; with ``withholds_from``, the levels at that vertebra and
+    below are withheld instead.
+    """
+
+    label: str
+    code: Code
+    threshold: Probability
+    reason: str
+    remedy: str
+    withholds_from: str | None = None
+
+
+class Screen(Struct, frozen=True, kw_only=True, tag="screen", tag_field="kind"):
+    """A network that tells whether the image is fit to be judged, one logit a sign.
+
+    It looks at a frame in the middle of the image. Signs stand in order of precedence: the first
+    that is present gives the reason.
+    """
+
+    id: Identifier
+    size_px: Size
+    spacing_mm: Positive
+    grey: Grey
+    sign: list[Sign]
+    architecture: Architecture
 
 
 class Segment(Struct, frozen=True, kw_only=True, tag="segment", tag_field="kind"):
@@ -92,8 +125,9 @@ class Explain(Struct, frozen=True, kw_only=True, tag="explain", tag_field="kind"
     map_from: Identifier
 
 
-Stage = Segment | Levels | Classify | Explain
-Network = Segment | Classify
+Stage = Screen | Segment | Levels | Classify | Explain
+Network = Screen | Segment | Classify
+Framed = Screen | Segment
 
 
 class Accept(Struct, frozen=True, kw_only=True):
@@ -102,6 +136,7 @@ class Accept(Struct, frozen=True, kw_only=True):
     modality: list[str]
     body_part: list[str]
     view: Literal["lateral"]
+    age_years: tuple[Age, Age]
 
 
 class Gate(Struct, frozen=True, kw_only=True):
@@ -124,13 +159,20 @@ class PipelineSpec(Struct, frozen=True, kw_only=True):
     @property
     def networks(self) -> tuple[Network, ...]:
         """The stages that run a model, in order."""
-        return tuple(stage for stage in self.stage if isinstance(stage, (Segment, Classify)))
+        return tuple(
+            stage for stage in self.stage if isinstance(stage, (Screen, Segment, Classify))
+        )
 
     @property
     def level_count(self) -> int:
         """How many disc levels lie between the vertebrae, which is the largest batch."""
         stage: Levels = self.only(Levels)
         return len(stage.vertebrae) - 1
+
+    @property
+    def screen(self) -> Screen | None:
+        """The stage that tells what is fit to be judged; ``None`` if there is none."""
+        return next((stage for stage in self.stage if isinstance(stage, Screen)), None)
 
     def only(self, kind: type[Any]) -> Any:
         """Return the single stage of a kind."""

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cspine.image import Floats, Image
 from cspine.spec import Grey, Percentile
 
-Floats = npt.NDArray[np.float32]
 Points = npt.NDArray[np.float64]
 
 
@@ -88,15 +88,15 @@ def frame(
     return Affine(np.array([[x, 0, offset_x], [0, y, offset_y]]))
 
 
-def sample(pixels: Floats, maps: Sequence[Affine], *, size_px: tuple[int, int]) -> Floats:
-    """Resample an image once per map.
+def sample(image: Image, maps: Sequence[Affine], *, size_px: tuple[int, int]) -> Floats:
+    """Resample an image once per map; only what the maps look at is touched.
 
     Parameters
     ----------
-    pixels
-        Shape (rows, columns), float32. Beyond its edge lies its lowest value.
+    image
+        Beyond its edge lies the lowest level of what is looked at.
     maps
-        From output to image pixels; all of one scale.
+        From output to image pixels.
     size_px
         (rows, columns) of each output.
 
@@ -105,19 +105,19 @@ def sample(pixels: Floats, maps: Sequence[Affine], *, size_px: tuple[int, int]) 
     numpy.ndarray
         Shape (len(maps), rows, columns), float32, freshly owned.
     """
-    reduced, shrink = _reduced(pixels, min(affine.scale for affine in maps))
-    floor = float(reduced.min())
     rows, columns = size_px
     tensor = np.empty((len(maps), rows, columns), np.float32)
     for plane, affine in zip(tensor, maps, strict=True):
+        # Each by itself: what one output holds must not depend on which others are asked for.
+        part, to_part = _reduced(image, zoom(1 / image.step) @ affine, size_px)
         cv2.warpAffine(
-            reduced,
-            (shrink @ affine).matrix,
+            part,
+            to_part.matrix,
             (columns, rows),
             dst=plane,
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_CONSTANT,
-            borderValue=floor,
+            borderValue=float(part.min()),
         )
     return tensor
 
@@ -147,14 +147,41 @@ def sample_labels(
     return np.asarray(resampled, np.uint8)
 
 
-def _reduced(pixels: Floats, scale: float) -> tuple[Floats, Affine]:
-    """Average an image down to the scale it will be read at, so that nothing aliases."""
-    rows, columns = pixels.shape
-    small = (max(1, round(columns / scale)), max(1, round(rows / scale)))
-    if scale <= 1 or small == (columns, rows):
-        return pixels, scaling(1, 1)
-    reduced = cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
-    return np.asarray(reduced, np.float32), scaling(small[0] / columns, small[1] / rows)
+def _reduced(image: Image, affine: Affine, size_px: tuple[int, int]) -> tuple[Floats, Affine]:
+    """Average what a map looks at down to the scale it is read at, so that nothing aliases.
+
+    Returns
+    -------
+    part
+        That part of the image, smaller.
+    to_part
+        The map from output pixels to its own.
+    """
+    scale = affine.scale
+    rows, columns = image.pixels.shape
+    corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) * (size_px[1] - 1, size_px[0] - 1)
+    looked_at = affine(corners)
+    # Two output pixels more on each side: what bilinear interpolation looks at, and rounding.
+    low = np.floor(looked_at.min(axis=0) - 2 * scale).astype(int)
+    high = np.ceil(looked_at.max(axis=0) + 2 * scale).astype(int) + 1
+    left, top = np.clip(low, 0, (columns - 1, rows - 1)).tolist()
+    right, bottom = np.clip(high, (left + 1, top + 1), (columns, rows)).tolist()
+    part = image.levels(slice(top, bottom), slice(left, right))
+    affine = Affine(np.array([[1.0, 0, -left], [0, 1, -top]])) @ affine
+    while scale > 3.99 and min(part.shape) >= 4:  # exact halves are averaged several times as fast
+        even = part[: part.shape[0] // 2 * 2, : part.shape[1] // 2 * 2]
+        part, scale = _averaged(even, (even.shape[1] // 2, even.shape[0] // 2)), scale / 2
+        affine = scaling(0.5, 0.5) @ affine
+    small = (max(1, round(part.shape[1] / scale)), max(1, round(part.shape[0] / scale)))
+    if scale <= 1 or small == part.shape[::-1]:
+        return part, affine
+    shrink = scaling(small[0] / part.shape[1], small[1] / part.shape[0])
+    return _averaged(part, small), shrink @ affine
+
+
+def _averaged(part: Floats, size: tuple[int, int]) -> Floats:
+    """Average an image down to a size (columns, rows)."""
+    return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def map_grey(tensor: Floats, grey: Grey) -> Floats:

@@ -11,7 +11,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from cspine.backends import open_backend
 from cspine.files import sha256
 from cspine.pipeline_file import load_spec, shipped_spec
-from cspine.spec import Network
+from cspine.spec import Classify, Network
 from cspine_calibration import targets
 from cspine_calibration.emit import emit
 from cspine_calibration.observe import Observer
@@ -26,7 +26,7 @@ Calibrated = tuple[bytes, CalibrationTable, np.ndarray]
 def calibrated(request: pytest.FixtureRequest) -> Calibrated:
     """A network of the shipped pipeline with fresh weights: speed does not depend on them."""
     stage: Network = request.param
-    batch = 1 if stage.id == "localise" else 6
+    batch = 6 if isinstance(stage, Classify) else 1
     image = np.random.default_rng(0).random((batch, 1, *stage.size_px), np.float32)
     model = to_onnx(wrap(build_network(stage.architecture), stage), stage)
     observer = Observer(model, threads=1)

@@ -14,8 +14,9 @@ from cspine.image import Image
 from cspine.pipeline_file import load_spec, shipped_spec
 from cspine.spec import Classify, Levels, PipelineSpec, Segment
 from cspine.stages.classify import classify_feeds, crop_map
+from cspine.stages.frame import frame_feeds, frame_map
 from cspine.stages.levels import Spine, find_spine
-from cspine.stages.segment import label_map, segment_feeds, segment_frame
+from cspine.stages.segment import label_map
 from cspine.transform import sample_labels, zoom
 from cspine_phantom.cases import Phantom, phantom
 
@@ -42,7 +43,7 @@ def spine(spec: PipelineSpec, study: Phantom, image: Image) -> Spine:
 
 def _spine(spec: PipelineSpec, study: Phantom, image: Image) -> Spine:
     segment: Segment = spec.only(Segment)
-    labels = sample_labels(study.mask, segment_frame(image, segment), size_px=segment.size_px)
+    labels = sample_labels(study.mask, frame_map(image, segment), size_px=segment.size_px)
     return find_spine(
         labels,
         names=segment.labels,
@@ -65,8 +66,8 @@ def test_decode(benchmark: BenchmarkFixture, study: Phantom) -> None:
 
 def test_localiser_input(benchmark: BenchmarkFixture, spec: PipelineSpec, image: Image) -> None:
     segment: Segment = spec.only(Segment)
-    to_image = segment_frame(image, segment)
-    feeds = benchmark(segment_feeds, image, to_image, segment)
+    to_image = frame_map(image, segment)
+    feeds = benchmark(frame_feeds, image, to_image, segment)
     assert feeds["image"].shape == (1, 1, *segment.size_px)
 
 
@@ -84,7 +85,7 @@ def test_levels(
 
 def test_crops(benchmark: BenchmarkFixture, spec: PipelineSpec, image: Image, spine: Spine) -> None:
     segment, classify = spec.only(Segment), spec.only(Classify)
-    from_mm = segment_frame(image, segment) @ zoom(1 / segment.spacing_mm)
+    from_mm = frame_map(image, segment) @ zoom(1 / segment.spacing_mm)
     maps = [from_mm @ crop_map(disc, facing=spine.facing, stage=classify) for disc in spine.discs]
     feeds = benchmark(classify_feeds, image, maps, classify)
     assert feeds["image"].shape == (6, 1, *classify.size_px)

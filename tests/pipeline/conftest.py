@@ -11,7 +11,8 @@ from click.testing import CliRunner, Result
 
 from cspine.bundle import Bundle
 from cspine.cli import cspine
-from cspine.dicom.select import Study, dicom_files, read_studies
+from cspine.dicom.media import dicom_files
+from cspine.dicom.select import Study, read_studies
 from cspine.pipeline_file import shipped_spec
 from cspine_bench.cases import read_cases
 from cspine_bench.verdict import answered_levels
@@ -23,7 +24,8 @@ from cspine_phantom.cases import write_cases
 
 ROOT = Path(__file__).parents[2]
 ASSETS = ROOT / "assets" / "xray-compression"
-CHECKPOINTS = {stage: ASSETS / f"{stage}.safetensors" for stage in ("localise", "classify")}
+STAGES = ("screen", "localise", "classify")
+CHECKPOINTS = {stage: ASSETS / f"{stage}.safetensors" for stage in STAGES}
 
 
 @pytest.fixture(scope="session")

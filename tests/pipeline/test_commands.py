@@ -17,8 +17,15 @@ from jsonschema import Draft202012Validator
 from pydicom import dcmread
 
 from cspine.bundle import Bundle
-from cspine.errors import BundleError
+from cspine.commands.run import _judged
+from cspine.device import this_device
+from cspine.dicom.select import Readable, Study
+from cspine.errors import BackendError, BundleError, CspineError
 from cspine.findings import findings_schema
+from cspine.image import Image
+from cspine.pipeline import Pipeline
+from cspine.precision import choose
+from cspine.spec import Accept
 from cspine_bench.cases import CaseSet, read_cases
 from cspine_bench.verdict import answered_levels
 from cspine_calibration.calibrate import calibrate
@@ -41,7 +48,11 @@ def test_the_chain(
 
     exported = invoke(["export", "xray-compression", *weights, "-o", bundle, "--json"])
     assert exported.exit_code == 0
-    assert {each["stage"] for each in documents(exported)["parity"]} == {"localise", "classify"}
+    assert {each["stage"] for each in documents(exported)["parity"]} == {
+        "screen",
+        "localise",
+        "classify",
+    }
 
     nothing_yet = invoke(["run", bundle, study, "--json"])
     assert {each["identity"]["precision"] for each in documents(nothing_yet)} == {"fp32"}
@@ -217,9 +228,33 @@ def test_one_unreadable_file_does_not_stop_the_others(
     assert found["status"] == "answered"
 
 
+class Failing:
+    """A study at which a model fails."""
+
+    source = None
+
+    def image(self, accept: Accept) -> Image:
+        """Fail."""
+        raise BackendError("stage 'x': failed")
+
+
+def test_a_study_that_fails_costs_no_other_its_answer(made: Bundle, studies: list[Study]) -> None:
+    choice = choose(made, this_device(), backend="onnxruntime", precision="fp32")
+    pipeline = Pipeline.open(made, choice)
+    failed: list[CspineError] = []
+    mixed: list[Readable] = [Failing(), studies[0], Failing(), Failing(), studies[2]]
+    outcomes = list(_judged(pipeline, mixed, failed))
+    pipeline.close()
+    statuses = [outcome and outcome.findings.status for outcome in outcomes]
+    assert statuses == [None, "answered", None, None, "refused"]
+    assert [str(error) for error in failed] == [
+        f"study {number} of 5: stage 'x': failed" for number in (1, 3, 4)
+    ]
+
+
 def test_every_file_of_the_bundle_is_guarded(bundle: Bundle) -> None:
     names = ["manifest.json", *bundle.manifest.files]
-    assert len(names) == 1 + 1 + 2 * (1 + 1 + 5)
+    assert len(names) == 1 + 1 + 3 * (1 + 1 + 5)
     for name in names:
         path = bundle.path / name
         data = path.read_bytes()

@@ -45,7 +45,7 @@ def feeds(made: Bundle, studies: list[Study]) -> Mapping[str, list[dict[str, Arr
 
 
 @pytest.mark.parametrize("target", RUNS_ON)
-@pytest.mark.parametrize("number", [0, 1], ids=["localise", "classify"])
+@pytest.mark.parametrize("number", [0, 1, 2], ids=["screen", "localise", "classify"])
 def test_the_default_estimator_is_close_and_no_other_much_closer(
     made: Bundle, feeds: Mapping[str, list[dict[str, Array]]], number: int, target: str
 ) -> None:
@@ -59,5 +59,7 @@ def test_the_default_estimator_is_close_and_no_other_much_closer(
         candidate = open_backend(RUNS_ON[target], emission.model, threads=1)
         decibels[estimator] = min(compare(reference, candidate, feeds[stage.id]).values())
         candidate.close()
-    assert decibels[DEFAULT] >= 30, decibels
-    assert decibels[DEFAULT] >= max(decibels.values()) - 3, decibels
+    # The screen decides by wide margins; what it decides in INT8 is what admission measures.
+    least, apart = (20, 12) if stage.id == "screen" else (30, 3)
+    assert decibels[DEFAULT] >= least, decibels
+    assert decibels[DEFAULT] >= max(decibels.values()) - apart, decibels

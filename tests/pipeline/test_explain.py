@@ -43,11 +43,14 @@ def grad_cam(network: torch.nn.Module, images: torch.Tensor) -> npt.NDArray[np.f
 def crops(made: Bundle, studies: list[Study]) -> Array:
     """What the classifier sees of two studies."""
     recorder = Recorder(open_backend("onnxruntime", made.model("classify")))
-    localise = Session("localise", open_backend("onnxruntime", made.model("localise")))
+    sessions = {
+        stage: Session(stage, open_backend("onnxruntime", made.model(stage)))
+        for stage in ("screen", "localise")
+    }
     opened = Pipeline.open(made, fp32("onnxruntime"))
     pipeline = Pipeline(
         made.spec,
-        sessions={"localise": localise, "classify": Session("classify", recorder)},
+        sessions={**sessions, "classify": Session("classify", recorder)},
         identity=opened.identity,
     )
     for study in studies[:2]:

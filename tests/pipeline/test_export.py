@@ -18,17 +18,22 @@ from cspine.bundle import Bundle
 from cspine.dicom.select import Study
 from cspine.errors import ModelError, StudyError
 from cspine.pipeline_file import load_spec, shipped_spec
-from cspine.spec import Architecture
+from cspine.spec import Architecture, Classify, Framed, Screen, Segment
 from cspine_export import parity
 from cspine_export.architecture import build_network
 from cspine_export.checkpoint import load_state, load_weights
 from cspine_export.export import export
+from cspine_export.graph import wrap
 
 PIPELINE = shipped_spec("xray-compression")
 
 
 def test_parity_is_proven_on_real_inputs_and_on_noise(made: Bundle) -> None:
-    for stage, outputs in (("localise", ["logits"]), ("classify", ["logits", "cam"])):
+    for stage, outputs in (
+        ("screen", ["logits"]),
+        ("localise", ["logits"]),
+        ("classify", ["logits", "cam"]),
+    ):
         found = made.manifest.provenance[f"models/{stage}/fp32.onnx"]["parity"]
         assert [each["output"] for each in found] == outputs
         assert all(each["tensors"] == 4 for each in found)  # two studies, two batches of noise
@@ -36,7 +41,7 @@ def test_parity_is_proven_on_real_inputs_and_on_noise(made: Bundle) -> None:
 
 
 def test_graphs_are_valid_folded_and_batched(made: Bundle) -> None:
-    for stage in ("localise", "classify"):
+    for stage in ("screen", "localise", "classify"):
         model = onnx.load_from_string(made.model(stage))
         onnx.checker.check_model(model, full_check=True)
         assert [opset.version for opset in model.opset_import if not opset.domain] == [17]
@@ -100,7 +105,7 @@ def test_a_missing_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 def test_mismatches_are_named(tmp_path: Path, checkpoints: dict[str, Path]) -> None:
-    classify = load_spec(PIPELINE).networks[1]
+    classify = load_spec(PIPELINE).only(Classify)
     network = build_network(classify.architecture)
     state = load_file(checkpoints["classify"])
     with pytest.raises(ModelError, match=r"w: .*lacks 'fc\.bias' \(1 in all\)"):
@@ -118,8 +123,32 @@ def test_mismatches_are_named(tmp_path: Path, checkpoints: dict[str, Path]) -> N
 def test_stages_and_checkpoints_must_match(tmp_path: Path, checkpoints: dict[str, Path]) -> None:
     with pytest.raises(ModelError, match=r"no network stage 'clasify'.*did you mean 'classify'"):
         export(PIPELINE, {"clasify": checkpoints["classify"]}, studies=[], to=tmp_path / "b")
-    with pytest.raises(ModelError, match=r"'localise' .* has no checkpoint; add --checkpoint"):
+    with pytest.raises(ModelError, match=r"'screen' .* has no checkpoint; add --checkpoint"):
         export(PIPELINE, {"classify": checkpoints["classify"]}, studies=[], to=tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "count", "message"),
+    [
+        (Screen, "num_classes", 10, r"'screen': .* \(2, 10\), expected \(2, 11\) for its 11 signs"),
+        (Segment, "out_channels", 10, r"'localise': .* \(2, 10, .*, expected \(2, 9, .* 9 labels"),
+        (Segment, "deep_supervision", True, None),  # in evaluation it returns one map all the same
+    ],
+)
+def test_a_network_has_one_channel_for_each_sign_and_label(
+    kind: type[Framed], key: str, count: object, message: str | None
+) -> None:
+    stage: Framed = load_spec(PIPELINE).only(kind)
+    architecture = Architecture(
+        factory=stage.architecture.factory,
+        arguments={**stage.architecture.arguments, key: count},
+    )
+    network = build_network(architecture)
+    if message is None:
+        assert wrap(network, stage) is network
+        return
+    with pytest.raises(ModelError, match=message):
+        wrap(network, stage)
 
 
 @pytest.mark.parametrize(

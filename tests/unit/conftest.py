@@ -37,6 +37,7 @@ def radiograph() -> Dataset:
     made.Modality = "DX"
     made.PatientName = "QUILLFEATHER^ZEBEDEE"
     made.PatientID = "QF-4711"
+    made.PatientAge = "055Y"
     made.BodyPartExamined = "CSPINE"
     made.ImagerPixelSpacing = [0.2, 0.1]
     made.ViewPosition = "LL"
@@ -70,7 +71,7 @@ def bundle(tmp_path: Path) -> Bundle:
     """Return a bundle of the shipped pipeline whose models are a few bytes each."""
     target = "ort-x64-avx2"
     files = {PIPELINE: shipped_spec("xray-compression").read_bytes()}
-    for stage in ("localise", "classify"):
+    for stage in ("screen", "localise", "classify"):
         files[fp32_path(stage)] = f"{stage} in FP32".encode()
         files[table_path(stage)] = f"{stage} calibrated".encode()
         files[emission_path(stage, target)] = f"{stage} in INT8".encode()

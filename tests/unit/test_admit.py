@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import (
@@ -20,7 +21,8 @@ from pydicom.uid import (
 )
 
 from cspine.dicom.admit import admit
-from cspine.dicom.read import read_dataset, read_image
+from cspine.dicom.dataset import read_dataset
+from cspine.dicom.read import read_image
 from cspine.findings import Refused
 from cspine.spec import Accept, PipelineSpec
 
@@ -28,6 +30,8 @@ REAL = Path(__file__).parents[1] / "data" / "pydicom_cspine_cr"
 PART_OPEN = "The header does not state the body part; the image alone decided."
 VIEW_OPEN = "The header does not state the view; the image alone decided."
 ACROSS = "The header states left or right along the rows, which no lateral has."
+OTHERWISE = "The header states an orientation that no upright lateral has."
+FACING_OPEN = "The header does not state where the face points; mirroring was not checked."
 UPSIDE_DOWN = "The header states that the image is stored upside down."
 
 
@@ -52,13 +56,14 @@ def test_a_real_lateral_is_admitted_and_read_but_for_its_orientation(accept: Acc
     dataset = read_dataset(REAL / "lateral.dcm")
     assert refusal(dataset, accept) == ("ORIENTATION_CONFLICT", ACROSS)  # it says L\F
     del dataset.PatientOrientation
-    assert admit(dataset, accept) == ()
+    assert admit(dataset, accept) == (FACING_OPEN,)
     image = read_image(dataset)
     assert image.pixels.shape == (16, 16)
     assert (image.spacing_mm, image.spacing.flag) == ((0.1, 0.1), "detector plane")
     assert image.facing is None
     stored = dataset.pixel_array.ravel()
-    assert image.pixels.ravel()[stored.argmax()] == image.pixels.min()
+    levels = image.levels().ravel()
+    assert levels[stored.argmax()] == levels.min()
 
 
 def test_a_real_oblique_is_refused(accept: Accept) -> None:
@@ -91,7 +96,7 @@ def test_other_objects_are_refused_by_name(
 
 
 def test_a_pipeline_may_accept_one_modality_only(radiograph: Dataset, accept: Accept) -> None:
-    only = Accept(modality=["CR"], body_part=accept.body_part, view="lateral")
+    only = msgspec.structs.replace(accept, modality=["CR"])
     assert "expected a CR image" in refusal(radiograph, only)[1]
     radiograph.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1"
     assert admit(radiograph, only) == ()
@@ -304,6 +309,18 @@ def test_another_modifier_of_the_view_is_admitted(radiograph: Dataset, accept: A
         (["P", "H"], UPSIDE_DOWN),
         (["P", "HA"], UPSIDE_DOWN),
         (["", "H"], UPSIDE_DOWN),
+        (["H", "H"], UPSIDE_DOWN),
+        (["F", "P"], OTHERWISE),
+        (["F", "A"], OTHERWISE),
+        (["H", "A"], OTHERWISE),
+        (["F", "L"], OTHERWISE),
+        (["P", "L"], OTHERWISE),
+        (["A", "R"], OTHERWISE),
+        (["A", "A"], OTHERWISE),
+        (["P", "PF"], OTHERWISE),
+        (["F", "F"], OTHERWISE),
+        (["", "P"], OTHERWISE),
+        (["H", ""], OTHERWISE),
     ],
 )
 def test_an_orientation_that_no_upright_lateral_has_is_refused(
@@ -314,18 +331,30 @@ def test_an_orientation_that_no_upright_lateral_has_is_refused(
 
 
 @pytest.mark.parametrize(
-    "orientation", [["P", "F"], ["A", "F"], ["PL", "FA"], ["", ""], ["P", ""], "L", None]
+    "orientation", [["P", "F"], ["A", "F"], ["PL", "F"], ["PL", "FA"], ["P", "FL"], ["P", ""]]
 )
-def test_the_orientation_of_an_upright_lateral_or_none_is_admitted(
-    radiograph: Dataset, accept: Accept, orientation: list[str] | str | None
+def test_the_orientation_of_an_upright_lateral_is_admitted(
+    radiograph: Dataset, accept: Accept, orientation: list[str]
 ) -> None:
     radiograph.PatientOrientation = orientation
     assert admit(radiograph, accept) == ()
 
 
+@pytest.mark.parametrize(
+    "orientation",
+    [["", ""], ["", "F"], ["X", "Y"], ["X", "F"], ["LE", "F"], ["PA", "F"], ["P", "F", "F"], "L",
+     None],
+)  # fmt: skip
+def test_an_orientation_that_is_not_stated_is_noted(
+    radiograph: Dataset, accept: Accept, orientation: list[str] | str | None
+) -> None:
+    radiograph.PatientOrientation = orientation
+    assert admit(radiograph, accept) == (FACING_OPEN,)
+
+
 def test_what_the_header_leaves_open_is_noted(radiograph: Dataset, accept: Accept) -> None:
-    del radiograph.ViewPosition, radiograph.BodyPartExamined
-    assert admit(radiograph, accept) == (PART_OPEN, VIEW_OPEN)
+    del radiograph.ViewPosition, radiograph.BodyPartExamined, radiograph.PatientOrientation
+    assert admit(radiograph, accept) == (PART_OPEN, VIEW_OPEN, FACING_OPEN)
 
 
 def test_the_first_gate_that_closes_answers(radiograph: Dataset, accept: Accept) -> None:

@@ -98,7 +98,7 @@ def test_no_table_is_no_set(tmp_path: Path) -> None:
 
 def test_a_study_that_is_no_dicom_is_named_by_its_line(folder: Path) -> None:
     case, _ = read_cases(folder, split="test", levels=LEVELS).cases
-    with pytest.raises(ModelError, match=r"line 2: .*not a DICOM file"):
+    with pytest.raises(ModelError, match=r"line 2: .*none of its files is DICOM"):
         case.read()
 
 

@@ -30,6 +30,9 @@ NAMES = (
     "models/localise/calibration.bin",
     "models/localise/fp32.onnx",
     "models/localise/ort-x64-avx2.int8.onnx",
+    "models/screen/calibration.bin",
+    "models/screen/fp32.onnx",
+    "models/screen/ort-x64-avx2.int8.onnx",
     "pipeline.toml",
 )
 
@@ -222,9 +225,11 @@ def test_a_missing_file_is_named_with_its_nearest(bundle: Bundle) -> None:
 
 
 def test_a_target_counts_only_if_every_network_has_it(bundle: Bundle) -> None:
-    more = bundle.extended({emission_path("localise", "trt"): b"one of two"}, {})
-    assert more.targets == ("ort-x64-avx2",)
-    more = more.extended({emission_path("classify", "trt"): b"two of two"}, {})
+    more = bundle
+    for stage in ("screen", "localise"):
+        more = more.extended({emission_path(stage, "trt"): b"one of three"}, {})
+        assert more.targets == ("ort-x64-avx2",)
+    more = more.extended({emission_path("classify", "trt"): b"three of three"}, {})
     assert more.targets == ("ort-x64-avx2", "trt")
 
 

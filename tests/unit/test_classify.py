@@ -3,14 +3,17 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cspine.errors import BackendError
 from cspine.findings import Refused, Spacing
 from cspine.image import Facing, Image
 from cspine.spec import Classify, PipelineSpec, Segment
 from cspine.stages.classify import classify_feeds, crop_corners, crop_map, probabilities
+from cspine.stages.frame import frame_feeds, frame_map
 from cspine.stages.levels import Disc
-from cspine.stages.segment import label_map, segment_feeds, segment_frame
+from cspine.stages.segment import label_map
 from cspine.transform import Floats, sample, zoom
 
 
@@ -80,7 +83,7 @@ def test_a_mirrored_study_gives_the_same_crop(
     one = crop_map(disc(x, 52.7, degrees=degrees), facing="left", stage=classify)
     other = crop_map(disc(across - x, 52.7, degrees=-degrees), facing="right", stage=classify)
     crops = [
-        sample(seen, [zoom(1 / mm) @ crop], size_px=classify.size_px)[0]
+        sample(picture(seen, mm), [zoom(1 / mm) @ crop], size_px=classify.size_px)[0]
         for seen, crop in ((pixels, one), (pixels[:, ::-1].copy(), other))
     ]
     contrast = float(crops[0].max() - crops[0].min())
@@ -104,10 +107,10 @@ def test_every_level_is_one_image_of_the_batch(classify: Classify) -> None:
 def test_the_localiser_sees_the_whole_image(spec: PipelineSpec) -> None:
     stage: Segment = spec.only(Segment)
     image = picture(clouds(400, 300), 0.5)
-    to_image = segment_frame(image, stage)
+    to_image = frame_map(image, stage)
     assert to_image([95.5, 127.5]) == pytest.approx([149.5, 199.5])
     assert to_image.scale == pytest.approx(2)
-    fed = segment_feeds(image, to_image, stage)["image"]
+    fed = frame_feeds(image, to_image, stage)["image"]
     assert fed.dtype == np.float32
     assert fed.shape == (1, 1, 256, 192)
     assert fed.flags.c_contiguous
@@ -115,6 +118,35 @@ def test_the_localiser_sees_the_whole_image(spec: PipelineSpec) -> None:
     # 200 x 150 mm in the middle of 256 x 192; beyond it lies the lowest grey.
     assert not fed[0, 0, :27].any()
     assert not fed[0, 0, :, 172:].any()
+
+
+@given(
+    spacing=st.tuples(st.floats(0.05, 1), st.floats(0.05, 1)),
+    degrees=st.floats(-40, 40),
+    facing=st.sampled_from(["left", "right"]),
+    points=st.lists(st.tuples(st.floats(0, 111), st.floats(0, 111)), min_size=2, max_size=4),
+)
+def test_maps_lead_there_and_back_in_millimetres_whatever_the_pixels_shape(
+    spec: PipelineSpec,
+    spacing: tuple[float, float],
+    degrees: float,
+    facing: Facing,
+    points: list[tuple[float, float]],
+) -> None:
+    segment, classify = spec.only(Segment), spec.only(Classify)
+    flat = Spacing(row_mm=spacing[0], column_mm=spacing[1], flag="detector plane")
+    image = Image(np.zeros((20, 30), np.float32), flat, stored_shape=(2000, 1500))
+    to_image = frame_map(image, segment)
+    crop = crop_map(disc(90, 120, degrees=degrees), facing=facing, stage=classify)
+    whole = to_image @ zoom(1 / segment.spacing_mm) @ crop
+    there = whole(points)
+    assert whole.inverse(there) == pytest.approx(np.array(points), abs=1e-6)
+    in_mm = (there[0] - there[1]) * spacing[::-1]
+    expected = np.subtract(points[0], points[1]) * classify.spacing_mm
+    assert np.linalg.norm(in_mm) == pytest.approx(np.linalg.norm(expected), abs=1e-6)
+    # The middle of the network's frame is the middle of the whole image.
+    middle = (np.array(segment.size_px[::-1]) - 1) / 2
+    assert to_image(middle) == pytest.approx([749.5, 999.5])
 
 
 def test_the_label_of_a_pixel_is_its_largest_logit() -> None:

@@ -46,8 +46,12 @@ def test_rounding_is_no_calibration() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, [], [0.2], 0.2, [0.2, 0.2, 0.2], [0, 0.2], [-0.2, 0.2], [inf, 1], [nan, 1]]
-)
+    "value",
+    [
+        None, [], [0.2], 0.2, [0.2, 0.2, 0.2], [0, 0.2], [-0.2, 0.2], [inf, 1], [nan, 1],
+        [0.0099, 0.0099], [5.1, 5.1], [1e-30, 1e-30], [1e30, 1e30], [0.1, 0.41], [0.41, 0.1],
+    ],
+)  # fmt: skip
 def test_what_is_no_spacing_is_none(value: Any) -> None:
     assert spacing_of(header({})) is None
     assert spacing_of(header({"ImagerPixelSpacing": value})) is None
@@ -56,7 +60,20 @@ def test_what_is_no_spacing_is_none(value: Any) -> None:
     assert kept.flag == "unknown"
 
 
-@pytest.mark.parametrize("factor", [0, -1.2, None])
+@pytest.mark.parametrize("spacing", [[0.01, 0.01], [5, 5], [0.1, 0.4], [4, 1]])
+def test_the_least_and_most_that_a_pixel_can_measure(spacing: list[float]) -> None:
+    found = spacing_of(header({"ImagerPixelSpacing": spacing}))
+    assert found is not None
+    assert [found.row_mm, found.column_mm] == spacing
+
+
+def test_a_magnification_of_three_is_used() -> None:
+    found = spacing_of(header(IMAGER | {"EstimatedRadiographicMagnificationFactor": 3}))
+    assert found is not None
+    assert (found.row_mm, found.flag) == (pytest.approx(0.2 / 3), "geometry")
+
+
+@pytest.mark.parametrize("factor", [0, -1.2, None, nan, inf, 0.99, 3.01, 1e30, 1e-30])
 def test_an_impossible_magnification_is_not_used(factor: Any) -> None:
     found = spacing_of(header(IMAGER | {"EstimatedRadiographicMagnificationFactor": factor}))
     assert found is not None
@@ -92,6 +109,11 @@ def test_a_header_without_orientation_says_nothing() -> None:
     [
         (["P", "F"], ("P", "F")),
         (["al", " HP "], ("A", "H")),
+        # No directions, or two of one axis.
+        (["P", "X"], ("P", "")),
+        (["LE", "RT"], ("", "")),
+        (["AP", "PFP"], ("", "")),
+        (["PFL", "FLA"], ("P", "F")),
         (["", "H"], ("", "H")),
         (["P", "F", "L"], ("", "")),
         ("P", ("", "")),

@@ -89,6 +89,8 @@ def test_schema_is_current():
         ("The file", spec.PipelineSpec),
         ("accept", spec.Accept),
         ("gate", spec.Gate),
+        ("stage of kind screen", spec.Screen),
+        ("sign", spec.Sign),
         ("stage of kind segment", spec.Segment),
         ("stage of kind levels", spec.Levels),
         ("stage of kind classify", spec.Classify),

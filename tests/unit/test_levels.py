@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cspine.findings import Refused
+from cspine.findings import Refused, Withheld
 from cspine.image import Facing
 from cspine.spec import Levels, PipelineSpec, Segment
 from cspine.stages.levels import Spine, find_spine, level_names, rounded
@@ -134,6 +134,66 @@ def test_levels_below_the_last_vertebra_are_withheld(
     assert tuple(item.label for item in spine.withheld) == withheld
     assert {item.code for item in spine.withheld} == {"MODEL_UNSURE"}
     assert {item.reason for item in spine.withheld} == {"A vertebra of this level was not found."}
+
+
+def hidden(*names: str) -> list[Withheld]:
+    return [Withheld(label=name, code="NOT_VISIBLE", reason="It is hidden.") for name in names]
+
+
+def told(spine: Spine) -> list[tuple[str, str]]:
+    return [(item.label, item.code) for item in spine.withheld]
+
+
+def test_a_spine_without_its_lowest_levels(draw_neck: Draw, find: Callable[..., Spine]) -> None:
+    whole = find(draw_neck("left"))
+    spine = whole.without(hidden(*LEVELS[4:]))
+    assert spine.names == LEVELS[:4]
+    # C6 stays, for C5/6 rests on it.
+    assert [body.label for body in spine.bodies] == "C2 C3 C4 C5 C6".split()
+    assert spine.withheld == tuple(hidden(*LEVELS[4:]))
+    assert spine.facing == whole.facing
+    assert whole.names == LEVELS
+
+
+def test_a_spine_without_nothing_is_the_same(draw_neck: Draw, find: Callable[..., Spine]) -> None:
+    whole = find(without(draw_neck("left"), T1))
+    again = whole.without([])
+    assert (again.bodies, again.discs, again.withheld) == (
+        whole.bodies,
+        whole.discs,
+        whole.withheld,
+    )
+
+
+@pytest.mark.parametrize(
+    ("gone", "expected"),
+    [
+        # Not found and hidden: the ground that explains the other is told.
+        ((C7, T1), [("C6/7", "NOT_VISIBLE"), ("C7/T1", "NOT_VISIBLE")]),
+        ((T1,), [("C6/7", "NOT_VISIBLE"), ("C7/T1", "NOT_VISIBLE")]),
+        (
+            (C6, C7, T1),
+            [("C5/6", "MODEL_UNSURE"), ("C6/7", "NOT_VISIBLE"), ("C7/T1", "NOT_VISIBLE")],
+        ),
+    ],
+)
+def test_what_is_hidden_adds_to_what_was_not_found(
+    draw_neck: Draw,
+    find: Callable[..., Spine],
+    gone: tuple[int, ...],
+    expected: list[tuple[str, str]],
+) -> None:
+    spine = find(without(draw_neck("left"), *gone)).without(hidden("C6/7", "C7/T1"))
+    assert told(spine) == expected
+    assert spine.names == LEVELS[: 6 - len(expected)]
+    assert len(spine.bodies) == len(spine.discs) + 1
+
+
+def test_what_was_not_found_above_does_not_come_back(
+    draw_neck: Draw, find: Callable[..., Spine]
+) -> None:
+    spine = find(without(draw_neck("left"), C7, T1)).without(hidden("C7/T1"))
+    assert told(spine) == [("C6/7", "MODEL_UNSURE"), ("C7/T1", "NOT_VISIBLE")]
 
 
 def refusal(find: Callable[..., Spine], labels: Labels, *, facing: Facing | None = None) -> str:

@@ -11,11 +11,13 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
+from cspine_phantom.aim import Aim, frontal_aim, lateral_aim, oblique_aim
 from cspine_phantom.devices import DEVICES
-from cspine_phantom.dicom import dataset, uid
-from cspine_phantom.patients import SITES, Face, draw_patient
+from cspine_phantom.dicom import dataset, strip, uid
+from cspine_phantom.patients import SITES, draw_patient
 from cspine_phantom.radiograph import Picture
-from cspine_phantom.shapes import View
+
+LEFT, RIGHT = lateral_aim("left"), lateral_aim("right")
 
 
 def ramp(site: str) -> Picture:
@@ -24,9 +26,9 @@ def ramp(site: str) -> Picture:
     return values.reshape(device.rows, device.columns).astype(np.uint16)
 
 
-def made(site: str, *, face: Face = "left", view: View = "lateral") -> Dataset:
-    patient = replace(draw_patient(0, 0), site=site, face=face)
-    return dataset(patient, DEVICES[site], ramp(site), view=view)
+def made(site: str, aim: Aim = LEFT) -> Dataset:
+    patient = replace(draw_patient(0, 0), site=site)
+    return dataset(patient, DEVICES[site], ramp(site), aim=aim, kind=aim.title)
 
 
 @pytest.mark.parametrize("site", SITES)
@@ -56,18 +58,20 @@ def test_every_site_states_its_scale_in_its_own_way() -> None:
 
 
 @pytest.mark.parametrize(
-    ("face", "view", "orientation", "position", "code"),
+    ("aim", "orientation", "position", "code"),
     [
-        ("left", "lateral", ["P", "F"], "LL", "399173006"),
-        ("right", "lateral", ["A", "F"], "RL", "399198007"),
-        ("right", "ap", ["L", "F"], "AP", "399348003"),
+        (LEFT, ["P", "F"], "LL", "399173006"),
+        (RIGHT, ["A", "F"], "RL", "399198007"),
+        (frontal_aim(), ["L", "F"], "AP", "399348003"),
+        (oblique_aim("left"), ["PL", "F"], "LLO", "399135007"),
+        (oblique_aim("right"), ["AL", "F"], "RLO", "399356000"),
     ],
 )
 def test_the_header_says_what_the_picture_shows(
-    face: Face, view: View, orientation: list[str], position: str, code: str
+    aim: Aim, orientation: list[str], position: str, code: str
 ) -> None:
     for site in SITES:
-        header = made(site, face=face, view=view)
+        header = made(site, aim)
         assert list(header.PatientOrientation) == orientation
         assert header.get("ViewPosition", position) == position
         codes = header.get("ViewCodeSequence")
@@ -79,9 +83,9 @@ def test_uids_follow_from_the_seed_and_from_nothing_else() -> None:
     assert made("A").SOPInstanceUID == made("A").SOPInstanceUID
     patients = [draw_patient(seed, number) for seed in (0, 1) for number in (0, 1)]
     objects = [
-        dataset(patient, DEVICES["A"], ramp("A"), view=view)
+        dataset(patient, DEVICES["A"], ramp("A"), aim=LEFT, kind=kind)
         for patient in patients
-        for view in ("lateral", "ap")
+        for kind in ("lateral", "ap")
     ]
     uids = [
         value
@@ -93,6 +97,19 @@ def test_uids_follow_from_the_seed_and_from_nothing_else() -> None:
     assert uid("a", "b") != uid("b", "a")
 
 
+def test_a_stripped_header_names_neither_part_nor_view_nor_orientation() -> None:
+    header = made("A")
+    strip(header, orientation=False)
+    assert list(header.PatientOrientation) == ["P", "F"]
+    strip(header, orientation=True)
+    stated = {element.keyword for element in header}
+    removed = {element.keyword for element in made("A")} - stated
+    assert removed == {
+        "AnatomicRegionSequence", "BodyPartExamined", "ImageLaterality", "PatientOrientation",
+        "SeriesDescription", "StudyDescription", "ViewCodeSequence", "ViewPosition",
+    }  # fmt: skip
+
+
 def test_nobody_can_take_it_for_a_patient() -> None:
     header = made("B")
     assert str(header.PatientName).startswith("PHANTOM")
@@ -102,11 +119,12 @@ def test_nobody_can_take_it_for_a_patient() -> None:
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dicom3tools is not installed")
 @pytest.mark.parametrize("site", SITES)
-@pytest.mark.parametrize(("face", "view"), [("left", "lateral"), ("right", "lateral"),
-                                            ("left", "ap")])  # fmt: skip
-def test_the_validator_finds_no_error(site: str, face: Face, view: View, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "aim", [LEFT, RIGHT, frontal_aim(), oblique_aim("left")], ids=lambda aim: aim.position
+)
+def test_the_validator_finds_no_error(site: str, aim: Aim, tmp_path: Path) -> None:
     path = tmp_path / "image.dcm"
-    made(site, face=face, view=view).save_as(path, enforce_file_format=True)
+    made(site, aim).save_as(path, enforce_file_format=True)
     done = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
     lines = (done.stdout + done.stderr).splitlines()
     assert "DXImageForPresentation" in lines

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from pydicom.uid import ExplicitVRLittleEndian, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
 from cspine_bench.bench import NETWORKS, Record
 from cspine_bench.latency import ratio_interval
+from cspine_bench.proportion import wilson
 from cspine_bench.verdict import Report
+from cspine_calibration.targets import TARGETS
+from cspine_phantom.admission import EXPECTED, HEADERS, Admission
+from cspine_phantom.reading import Reading, ReadingRecord
 
 RECORDS = Path(__file__).parents[2] / "benchmarks" / "records"
 LATENCY = sorted(RECORDS.glob("*cpu-o*.json"))
 VERDICTS = sorted(RECORDS.glob("*.o*.o*.*.json"))
+ADMISSIONS = sorted(RECORDS.glob("*-admission.json"))
+READINGS = sorted(RECORDS.glob("*-reading.json"))
+CAMPAIGNS = sorted(RECORDS.glob("*-fuzz.json"))
 
 
 @pytest.mark.parametrize("path", LATENCY, ids=lambda path: path.name)
@@ -43,3 +53,54 @@ def test_verdicts_meet_what_was_promised(path: Path) -> None:
 
 def test_both_kinds_are_there() -> None:
     assert len(LATENCY) == len(VERDICTS) == 2
+
+
+@pytest.mark.parametrize("path", ADMISSIONS, ids=lambda path: path.name)
+def test_admission_tells_every_fault_and_lets_clean_films_in(path: Path) -> None:
+    record = msgspec.json.decode(path.read_bytes(), type=Admission)
+    assert record.target in TARGETS  # INT8 was measured, not FP32
+    kinds = {(row.fault, row.header) for row in record.rows}
+    assert kinds == set(product(["none", *EXPECTED], HEADERS))
+    for row in record.rows:
+        share = wilson(row.right, row.films)
+        assert (row.low, row.high) == (round(share.low, 4), round(share.high, 4)), row
+        assert sum(row.codes.values()) == row.films >= 50, row
+        if row.fault == "unseen part":  # of which the screen was shown none: refused all the same
+            assert row.missed == 0, row
+        else:
+            assert row.right >= (0.98 if row.fault == "none" else 0.95) * row.films, row
+
+
+@pytest.mark.parametrize("path", READINGS, ids=lambda path: path.name)
+def test_reading_costs_little_more_than_decoding(path: Path) -> None:
+    record = msgspec.json.decode(path.read_bytes(), type=ReadingRecord)
+    readings = {reading.syntax: reading for reading in record.readings}
+
+    def ratio(syntax: str, arms: str) -> float:
+        reading = readings[syntax]
+        said, low, high = reading.ratios[arms]
+        assert (said, low, high) == pytest.approx(_again(reading, arms), abs=1e-3)
+        return said
+
+    assert ratio(ExplicitVRLittleEndian.name, "input/pydicom") <= 12 / 70
+    assert ratio(JPEGLSLossless.name, "pixels/decoder") <= 1.1
+    assert ratio(JPEGLosslessSV1.name, "pixels/decoder") <= 1.3
+    assert ratio(RLELossless.name, "pixels/decoder") <= 1.3
+
+
+def _again(reading: Reading, arms: str) -> tuple[float, float, float]:
+    candidate, reference = (reading.nanoseconds[arm] for arm in arms.split("/"))
+    found = ratio_interval(reference, candidate, seed=0)
+    return found.ratio, found.low, found.high
+
+
+@pytest.mark.parametrize("path", CAMPAIGNS, ids=lambda path: path.name)
+def test_no_damaged_file_stopped_the_reader(path: Path) -> None:
+    record: dict[str, Any] = msgspec.json.decode(path.read_bytes())
+    assert sum(record["outcomes"].values()) == record["count"] >= 10_000
+    assert "stopped" not in record["outcomes"]
+    assert {"unreadable", "image"} < set(record["outcomes"])
+    for group in ("by syntax", "by mutation"):
+        assert sum(sum(counts.values()) for counts in record[group].values()) == record["count"]
+    assert record["slowest"][0]["seconds"] <= record["limits"]["seconds"]
+    assert record["peak_mib"] <= record["limits"]["mib"]

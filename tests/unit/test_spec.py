@@ -7,16 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cspine.codes import precedence
 from cspine.errors import SpecError
 from cspine.pipeline_file import load_spec, parse_spec, shipped_spec
-from cspine.spec import Classify, Explain, Levels, PipelineSpec, Segment
+from cspine.spec import Classify, Explain, Levels, PipelineSpec, Screen, Segment
 
 SHIPPED = shipped_spec("xray-compression").read_text()
 KEYS = (
     "name title intended_use modality body_part view id size_px spacing_mm grey low high labels "
     "factory masks_from vertebrae posterior minimum_area_mm2 minimum_pitch_mm maximum_pitch_mm "
-    "crops_from posterior_shift_mm positive negative threshold map_from auc_margin"
+    "crops_from posterior_shift_mm positive negative threshold map_from auc_margin age_years label "
+    "code reason remedy withholds_from"
 ).split()
+HEAD, SCREEN, REST = SHIPPED.split("[[stage]]", maxsplit=2)
 EXPLAIN = '[[stage]]\nid = "explain"\nkind = "explain"\nmap_from = "classify"\n'
 
 
@@ -29,8 +32,9 @@ def fault(old: str, new: str) -> str:
 
 
 def test_the_shipped_pipeline_says_what_it_is(spec: PipelineSpec) -> None:
-    assert [type(stage) for stage in spec.stage] == [Segment, Levels, Classify, Explain]
-    assert [stage.id for stage in spec.networks] == ["localise", "classify"]
+    assert [type(stage) for stage in spec.stage] == [Screen, Segment, Levels, Classify, Explain]
+    assert [stage.id for stage in spec.networks] == ["screen", "localise", "classify"]
+    assert spec.screen is spec.stage[0]
     assert spec.level_count == 6
     assert 0 < spec.only(Classify).threshold < 1
     assert spec.accept.view == "lateral"
@@ -90,7 +94,7 @@ def test_a_misspelt_key_fails_and_is_mended(key: str) -> None:
     assert message.endswith(f"; did you mean {key!r}?")
 
 
-@pytest.mark.parametrize("table", ["accept", "gate", "stage.architecture"])
+@pytest.mark.parametrize("table", ["accept", "gate", "stage.architecture", "stage.sign"])
 def test_a_misspelt_table_fails_and_is_mended(table: str) -> None:
     assert fault(f"[{table}]", f"[{table}s]").endswith(f"did you mean {table.split('.')[-1]!r}?")
 
@@ -128,14 +132,15 @@ def test_a_misspelt_table_fails_and_is_mended(table: str) -> None:
             EXPLAIN + EXPLAIN.replace('"explain"', '"again"', 1),
             "2 stages of kind 'explain', expected exactly one",
         ),
-        ("threshold = ", "threshold = 1", "Expected `float` < 1.0 - at `stage 'classify'"),
-        ("threshold = ", "threshold = [] #", "got `array` - at `stage 'classify'.threshold`"),
+        ("threshold = 0.32", "threshold = 1.0", "Expected `float` < 1.0 - at `stage 'classify'"),
+        ("threshold = 0.32", "threshold = []", "got `array` - at `stage 'classify'.threshold`"),
+        ("threshold = 0.5", "threshold = 0", "`float` > 0.0 - at `stage 'screen'.sign[0].thresh"),
         ("size_px = [112, 112]", "size_px = [112, 4]", "Expected `int` >= 8"),
         ('id = "levels"', 'id = "Levels 1"', "matching regex"),
         ('view = "lateral"', 'view = "frontal"', "Invalid enum value 'frontal' - at `accept.view`"),
         (
-            "threshold = ",
-            "# threshold = ",
+            "threshold = 0.32",
+            "# threshold = 0.32",
             "missing required field `threshold` - at `stage 'classify'`",
         ),
     ],
@@ -153,8 +158,8 @@ def test_a_reference_of_the_wrong_kind_is_not_suggested_back() -> None:
 
 
 def test_a_stage_refers_only_to_stages_before_it() -> None:
-    head, localise, levels, rest = SHIPPED.split("[[stage]]", maxsplit=3)
-    swapped = "[[stage]]".join([head, levels, localise, rest])
+    head, screen, localise, levels, rest = SHIPPED.split("[[stage]]", maxsplit=4)
+    swapped = "[[stage]]".join([head, screen, levels, localise, rest])
     with pytest.raises(SpecError, match="masks_from = 'localise' is no segment stage before it"):
         parse_spec(swapped.encode(), where="p.toml")
 
@@ -174,6 +179,56 @@ def test_what_can_never_work_fails_before_a_study_does(old: str, new: str) -> No
     assert fault(old, new).startswith("p.toml: ")
 
 
+def test_the_screen_may_be_left_out() -> None:
+    spec = parse_spec("[[stage]]".join([HEAD, REST]).encode(), where="p.toml")
+    assert spec.screen is None
+    assert [stage.id for stage in spec.networks] == ["localise", "classify"]
+
+
+def test_there_is_at_most_one_screen() -> None:
+    second = SCREEN.replace('id = "screen"', 'id = "again"', 1)
+    told = "2 stages of kind 'screen', expected at most one"
+    with pytest.raises(SpecError, match=rf"^p\.toml: {told}$"):
+        parse_spec("[[stage]]".join([HEAD, SCREEN, second, REST]).encode(), where="p.toml")
+
+
+def test_signs_of_the_shipped_screen_stand_in_the_order_of_the_codes(spec: PipelineSpec) -> None:
+    assert spec.screen is not None
+    places = [precedence(sign.code) for sign in spec.screen.sign]
+    assert places == sorted(places)
+    assert spec.screen.architecture.arguments["num_classes"] == len(places)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('label = "frontal"', 'label = "oblique"', "sign 'oblique' stands twice"),
+        ('code = "HARDWARE"', 'code = "METAL"', "enum value 'METAL' - at `stage 'screen'.sign[9]"),
+        (
+            'withholds_from = "C6"',
+            'withholds_from = "C77"',
+            "sign 'C7 hidden': withholds_from = 'C77' is none of C4, C5, C6, C7, T1; "
+            "did you mean 'C7'?",
+        ),
+        # From there on no level would be left: that is a refusal.
+        ('withholds_from = "C6"', 'withholds_from = "C2"', "withholds_from = 'C2' is none of C4"),
+        ('withholds_from = "C6"', 'withholds_from = "C3"', "withholds_from = 'C3' is none of C4"),
+        ("= [18, 100]", "= [100, 18]", "accept.age_years: 100 is above 18"),
+        ("= [18, 100]", "= [18, 151]", "Expected `int` <= 150 - at `accept.age_years[1]`"),
+        ("= [18, 100]", "= [18]", "Expected `array` of length 2, got 1 - at `accept.age_years`"),
+    ],
+)
+def test_a_broken_rule_of_admission_is_told(old: str, new: str, message: str) -> None:
+    told = fault(old, new)
+    assert told.startswith("p.toml: ")
+    assert message in told
+
+
+def test_one_age_alone_may_be_accepted() -> None:
+    text = SHIPPED.replace("age_years = [18, 100]", "age_years = [40, 40]")
+    assert parse_spec(text.encode(), where="p.toml").accept.age_years == (40, 40)
+
+
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(
     edits=st.lists(st.tuples(st.integers(0, len(SHIPPED)), st.binary(max_size=3)), max_size=6),
@@ -188,7 +243,7 @@ def test_a_damaged_file_is_refused_or_still_a_pipeline(
     del data[cut[0] : sum(cut)]
     told = "p.toml: "
     try:
-        assert len(parse_spec(bytes(data), where="p.toml").networks) == 2
+        assert len(parse_spec(bytes(data), where="p.toml").networks) == 3
     except SpecError as error:
         told = str(error)
     assert told.startswith("p.toml: ")

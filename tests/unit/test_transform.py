@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cspine.findings import Spacing
+from cspine.image import GreyScale, Image
 from cspine.spec import Percentile, Standardise
 from cspine.transform import (
     Affine,
@@ -69,6 +71,10 @@ def test_a_frame_is_centred_and_has_its_spacing() -> None:
     assert step * [0.2, 0.4] == pytest.approx([1.0, 1.0])
 
 
+def pictured(pixels: Floats) -> Image:
+    return Image(pixels, Spacing(row_mm=1, column_mm=1, flag="detector plane"))
+
+
 def noise(rows: int, columns: int) -> Floats:
     values = np.random.default_rng(7).random((rows, columns))
     return np.asarray(values, np.float32)
@@ -76,7 +82,7 @@ def noise(rows: int, columns: int) -> Floats:
 
 def test_sampling_by_the_identity_copies() -> None:
     image = noise(20, 30)
-    copied = sample(image, [IDENTITY], size_px=(20, 30))
+    copied = sample(pictured(image), [IDENTITY], size_px=(20, 30))
     assert copied.dtype == np.float32
     assert np.array_equal(copied[0], image)
     assert not np.shares_memory(copied, image)
@@ -85,7 +91,7 @@ def test_sampling_by_the_identity_copies() -> None:
 def test_each_map_gives_a_plane_of_its_own_and_outside_lies_the_lowest_value() -> None:
     image = noise(20, 30) + 5
     shift = Affine(np.array([[1.0, 0, 3], [0, 1, -2]]))
-    first, second = sample(image, [IDENTITY, shift], size_px=(20, 30))
+    first, second = sample(pictured(image), [IDENTITY, shift], size_px=(20, 30))
     assert np.array_equal(first, image)
     assert np.array_equal(second[2:, :27], image[:18, 3:])
     assert (second[:2] == image.min()).all()
@@ -96,7 +102,7 @@ def test_half_a_pixel_is_the_mean_of_two() -> None:
     image = noise(8, 9)
     half = Affine(np.array([[1.0, 0, 0.5], [0, 1, 0]]))
     expected = (image[:, :-1] + image[:, 1:]) / 2
-    assert sample(image, [half], size_px=(8, 8))[0] == pytest.approx(expected, abs=1e-6)
+    assert sample(pictured(image), [half], size_px=(8, 8))[0] == pytest.approx(expected, abs=1e-6)
 
 
 def centroid(plane: Floats) -> Points:
@@ -117,7 +123,7 @@ def test_a_bright_dot_stays_where_it_is(
     squared = ((x - dot[0]) * spacing[1]) ** 2 + ((y - dot[1]) * spacing[0]) ** 2
     image = np.asarray(1000 * np.exp(-squared / (2 * 3.0**2)), np.float32)
     to_image = frame((rows, columns), spacing_mm=spacing, size_px=(160, 130), to_mm=1.0)
-    seen = centroid(sample(image, [to_image], size_px=(160, 130))[0])
+    seen = centroid(sample(pictured(image), [to_image], size_px=(160, 130))[0])
     assert seen == pytest.approx(to_image.inverse(dot), abs=0.05)
     assert (to_image(seen) - dot) * spacing[::-1] == pytest.approx([0, 0], abs=0.05)
 
@@ -126,7 +132,33 @@ def test_reducing_averages_instead_of_picking() -> None:
     # Lines one pixel wide: picked pixels would beat, averaged ones are even grey.
     image = np.tile(np.array([0, 100], np.float32), (80, 40))
     to_image = frame((80, 80), spacing_mm=(0.25, 0.25), size_px=(10, 10), to_mm=1.0)
-    assert sample(image, [to_image], size_px=(10, 10)) == pytest.approx(50, abs=1e-3)
+    # Where the part that is looked at is no multiple of the scale, a line weighs a little more.
+    assert sample(pictured(image), [to_image], size_px=(10, 10)) == pytest.approx(50, abs=3)
+
+
+def test_words_are_sampled_as_the_levels_that_they_mean() -> None:
+    words = np.random.default_rng(7).integers(0, 256, (40, 30), dtype=np.uint8)
+    table = np.linspace(9, -300, 256, dtype=np.float32) ** 2
+    levels = pictured(table[words])
+    stored = Image(words, levels.spacing, grey=GreyScale(table))
+    for affine in (IDENTITY, zoom(3.7), Affine(np.array([[0.3, 0.1, 5], [-0.1, 0.3, 9]]))):
+        seen = sample(stored, [affine], size_px=(9, 8))
+        assert np.array_equal(seen, sample(levels, [affine], size_px=(9, 8)))
+
+
+@pytest.mark.parametrize("step", [2, 4])
+def test_maps_lead_to_the_whole_image_however_few_of_its_pixels_are_there(step: int) -> None:
+    y, x = np.mgrid[:203, :157].astype(np.float32)
+    whole = pictured(3 * x + 5 * y)
+    part = Image(
+        whole.pixels[::step, ::step], whole.spacing, step=step, stored_shape=whole.pixels.shape
+    )
+    assert part.shape == whole.shape == (203, 157)
+    turned = Affine(np.array([[0.9, 0.3, 20], [-0.3, 0.9, 60]]))
+    for affine in (turned, zoom(step), Affine(np.array([[6.0, 0, 13], [0, 6, 11]]))):
+        seen, expected = (sample(image, [affine], size_px=(20, 20)) for image in (part, whole))
+        # At the image's corner the dark around it is mixed in.
+        assert seen[:, 1:, 1:] == pytest.approx(expected[:, 1:, 1:], abs=2)
 
 
 def test_labels_are_moved_but_never_mixed() -> None:

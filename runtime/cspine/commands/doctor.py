@@ -6,22 +6,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import click
-from pydicom.uid import UID
 
 from cspine.console import emit_json, json_option, table
 from cspine.device import Device, installed, this_device
-from cspine.dicom.admit import decoder_of
-
-# Everything a radiograph may come in; pydicom itself decodes the uncompressed ones and RLE.
-SYNTAXES = {
-    "Explicit VR Little Endian": "1.2.840.10008.1.2.1",
-    "RLE Lossless": "1.2.840.10008.1.2.5",
-    "JPEG-LS Lossless": "1.2.840.10008.1.2.4.80",
-    "JPEG 2000 Lossless": "1.2.840.10008.1.2.4.90",
-    "HTJ2K Lossless": "1.2.840.10008.1.2.4.201",
-    "JPEG Lossless SV1": "1.2.840.10008.1.2.4.70",
-    "JPEG Baseline": "1.2.840.10008.1.2.4.50",
-}
+from cspine.dicom.codec import SYNTAXES, version_of
 
 
 @click.command()
@@ -70,13 +58,8 @@ def _runtimes(device: Device) -> list[dict[str, str]]:
 
 
 def _decoders() -> list[dict[str, str]]:
-    found = []
-    for name, uid in SYNTAXES.items():
-        decoder = decoder_of(UID(uid))
-        plugins = decoder.available_plugins if decoder else ()
-        state = ", ".join(plugins) or ("built in" if uid.endswith("1.2.1") else None)
-        found.append(_check(name, state, "refused by name; have the archive send it uncompressed"))
-    return found
+    remedy = "reinstall: pip install --force-reinstall imagecodecs"
+    return [_check(kind, version_of(kind), remedy) for kind in dict.fromkeys(SYNTAXES.values())]
 
 
 def _check(part: str, state: str | None, remedy: str) -> dict[str, str]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -21,10 +20,11 @@ from cspine.console import (
     threads_option,
 )
 from cspine.device import this_device
-from cspine.dicom.media import dicom_files
-from cspine.dicom.select import Study, read_studies
-from cspine.errors import StudyError
-from cspine.files import sha256, write_atomic
+from cspine.dicom.collect import PassedOver
+from cspine.dicom.isolate import IsolatedReader, IsolatedStudy
+from cspine.dicom.select import Readable, Study, find_studies
+from cspine.errors import CspineError
+from cspine.files import sha256, sync_folder, write_atomic
 from cspine.findings import Findings
 from cspine.outcome import Outcome
 from cspine.pipeline import Pipeline
@@ -46,6 +46,11 @@ from cspine.tune import tuned
     type=click.Choice(["fp32", "int8"]),
     help="[default: int8 where its verdict is pass, else fp32]",
 )
+@click.option(
+    "--isolate",
+    is_flag=True,
+    help="Read files in a process of its own, within limits on memory and time.",
+)
 @threads_option
 @json_option
 def run(
@@ -55,17 +60,23 @@ def run(
     backend: str | None,
     precision: Precision | None,
     threads: int | None,
+    isolate: bool,
     as_json: bool,
 ) -> None:
-    """Judge STUDIES (DICOM files, or folders of them) with BUNDLE.
+    """Judge STUDIES (DICOM files, folders, ZIP archives or DICOMDIRs) with BUNDLE.
 
-    Each study gives findings or a refusal with its code and reason; both are results. With -o,
-    each gets a folder, named by a digest and never by the patient, with findings.json and,
-    unless refused, overlay.png.
+    A study is judged once, wherever its files lie; of several lateral images one is chosen by a
+    fixed rank, and the findings say which rule decided. Each study gives findings or a refusal
+    with its code and reason; both are results. With -o, each gets a folder, named by a digest and
+    never by the patient, with findings.json and, unless refused, overlay.png.
+
+    Files that are not DICOM, as a CD holds beside its images, are counted and passed over. What
+    cannot be read or judged is reported, and the others are judged all the same; the exit code is
+    2 then. With --isolate this holds for a file that stalls or crashes its reader, too.
 
     \b
     Example:
-      cspine run build/xray.cspine study1/ study2.dcm -o results/
+      cspine run build/xray.cspine study1/ study2.dcm cd.zip -o results/
     """
     opened = Bundle.open(bundle)
     device = this_device()
@@ -74,34 +85,50 @@ def run(
         chosen, threads = found_fastest.choice, threads or found_fastest.threads
     else:
         chosen = choose(opened, device, backend=backend or "onnxruntime", precision=precision)
-    found, unreadable = _studies(studies)
+    found: Sequence[Study] | Sequence[IsolatedStudy]
+    if isolate:
+        reader = click.get_current_context().with_resource(IsolatedReader())
+        found, unreadable = reader.find_studies(studies)
+    else:
+        found, unreadable = find_studies(studies)
     pipeline = Pipeline.open(opened, chosen, threads=threads)
-    findings: list[Findings] = []
-    places: list[Path | None] = []
-    outcomes = pipeline.stream(_handed_over(found))
+    findings: list[Findings | None] = []
+    places: list[Path] = []
+    failed: list[CspineError] = []
+    outcomes = _judged(pipeline, found, failed)
     for outcome in progress(outcomes, label="studies", length=len(found)):
-        findings.append(outcome.findings)  # the view holds the image: it goes once it is drawn
-        places.append(write_outcome(outcome, output) if output else None)
+        # The view holds the image: it goes once it is drawn.
+        findings.append(outcome.findings if outcome else None)
+        if output and outcome:
+            places.append(write_outcome(outcome, output))
     pipeline.close()
-    for error in unreadable:
+    for error in (*unreadable, *failed):
         click.echo(f"cspine: {error}", err=True)
     if as_json:
-        emit_json(findings)
+        emit_json([found for found in findings if found])
     else:
         click.echo(f"{chosen.backend}, {chosen.precision}: {chosen.reason}\n")
         click.echo(findings_table(findings))
         if output:
             click.echo("\n" + "\n".join(str(place) for place in places))
-    sys.exit(EXIT_BAD_INPUT if unreadable else 0)
+    faults = failed or [error for error in unreadable if not isinstance(error, PassedOver)]
+    sys.exit(EXIT_BAD_INPUT if faults else 0)
 
 
-def findings_table(findings: list[Findings]) -> str:
-    """Lay out one row per study: a probability per level, ``*`` where positive, or the refusal."""
-    answered = {level.label for found in findings for level in found.levels}
-    withheld = {item.label for found in findings for item in found.withheld}
+def findings_table(findings: Sequence[Findings | None]) -> str:
+    """Lay out one row per study: a probability per level, ``*`` where positive, or the refusal.
+
+    ``None`` is a study that could not be judged.
+    """
+    answers = [found for found in findings if found]
+    answered = {level.label for found in answers for level in found.levels}
+    withheld = {item.label for found in answers for item in found.withheld}
     names = sorted(answered | withheld)
     rows = []
     for number, found in enumerate(findings, 1):
+        if found is None:
+            rows.append([number, *("" for _ in names), "not judged"])
+            continue
         shown = {
             level.label: f"{level.probability:.2f}{'*' if level.positive else ' '}"
             for level in found.levels
@@ -111,38 +138,41 @@ def findings_table(findings: list[Findings]) -> str:
     return table(["study", *names, "answer"], rows)
 
 
-def _studies(paths: tuple[Path, ...]) -> tuple[deque[Study], list[StudyError]]:
-    """Read every path; what cannot be read does not stop the others."""
-    found: deque[Study] = deque()
-    unreadable: list[StudyError] = []
-    for path in paths:
+def _judged(
+    pipeline: Pipeline, studies: Sequence[Readable], failed: list[CspineError]
+) -> Iterator[Outcome | None]:
+    """Yield the outcome of each study; ``None``, and an error, where one cannot be judged."""
+    done = 0
+    while done < len(studies):
         try:
-            studies, errors = read_studies(dicom_files(path))
-        except StudyError as error:
-            unreadable.append(error)
-        else:
-            found += studies
-            unreadable += errors
-    return found, unreadable
-
-
-def _handed_over(studies: deque[Study]) -> Iterator[Study]:
-    """Yield the studies and keep none: once judged, a study holds the pixels it read."""
-    while studies:
-        yield studies.popleft()
+            for outcome in pipeline.stream(studies[done:]):
+                done += 1
+                yield outcome
+        except CspineError as error:  # of a model, or of files that changed
+            done += 1
+            failed.append(type(error)(f"study {done} of {len(studies)}: {error}"))
+            yield None
 
 
 def write_outcome(outcome: Outcome, folder: Path) -> Path:
     """Write a study's results into a folder of their own.
 
     It is named by the digest of what was judged: the same input lands in the same place, and
-    nothing of the patient is in the name.
+    nothing of the patient is in the name. A picture never lies beside findings that it does not
+    show, not even after a power cut: an older one goes first, and the new one comes last.
     """
     findings = outcome.findings
     name = sha256(msgspec.json.encode([findings.source, findings.identity]))[:12]
+    place = folder / name
+    picture = None
     if outcome.view is not None:
         from cspine.overlay import overlay_png  # drawing is not needed for a refusal
 
-        write_atomic(folder / name / "overlay.png", overlay_png(findings, outcome.view))
-    write_atomic(folder / name / "findings.json", findings.to_json())
-    return folder / name
+        picture = overlay_png(findings, outcome.view)
+    if (place / "overlay.png").exists():
+        (place / "overlay.png").unlink()
+        sync_folder(place)
+    write_atomic(place / "findings.json", findings.to_json())
+    if picture is not None:
+        write_atomic(place / "overlay.png", picture)
+    return place

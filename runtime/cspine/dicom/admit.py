@@ -7,13 +7,21 @@ left to the image: see :mod:`cspine.stages.levels`.
 from __future__ import annotations
 
 import pydicom
-from pydicom.pixels import get_decoder
-from pydicom.pixels.decoders.base import Decoder
 from pydicom.uid import UID
 
-from cspine.dicom.element import codes, integer, items, text, uid
+from cspine.dicom.codec import SYNTAXES
+from cspine.dicom.element import (
+    age_years,
+    codes,
+    integer,
+    items,
+    lived_years,
+    syntax_of,
+    text,
+    uid,
+)
 from cspine.dicom.geometry import directions_of
-from cspine.findings import Code, Refused
+from cspine.findings import Refused
 from cspine.spec import Accept
 
 READABLE = {
@@ -31,14 +39,6 @@ LATERAL_CODES = frozenset({"399173006", "R-10236", "399198007", "R-10232", "3990
 # are those of joint position (CID 92): flexion, extension.
 BENT_CODES = frozenset({"9964006", "F-10110", "24154002", "F-10100"})
 
-# Gates close in this order, so a refusal with a later code came further.
-ORDER: tuple[Code, ...] = (
-    "UNSUPPORTED_OBJECT",
-    "WRONG_ANATOMY",
-    "WRONG_VIEW",
-    "ORIENTATION_CONFLICT",
-)
-
 
 def admit(dataset: pydicom.Dataset, accept: Accept) -> tuple[str, ...]:
     """Let a data set in, or refuse it.
@@ -54,9 +54,12 @@ def admit(dataset: pydicom.Dataset, accept: Accept) -> tuple[str, ...]:
         With the code of the first gate that closes.
     """
     _admit_object(dataset, accept)
-    notes = (*_admit_anatomy(dataset, accept), *_admit_view(dataset))
-    _admit_orientation(dataset)
-    return notes
+    return (
+        *_admit_anatomy(dataset, accept),
+        *_admit_view(dataset),
+        *_admit_orientation(dataset),
+        *_admit_age(dataset, accept),
+    )
 
 
 def _admit_object(dataset: pydicom.Dataset, accept: Accept) -> None:
@@ -74,9 +77,8 @@ def _admit_object(dataset: pydicom.Dataset, accept: Accept) -> None:
             "The object has no pixel data.",
             remedy="Send the image again; the transfer may have been cut off.",
         )
-    syntax = UID(uid(getattr(dataset, "file_meta", pydicom.Dataset()), "TransferSyntaxUID"))
-    decoder = decoder_of(syntax)
-    if decoder is None or not decoder.is_available:
+    syntax = syntax_of(dataset)
+    if syntax not in SYNTAXES:
         raise Refused(
             "UNSUPPORTED_OBJECT",
             f"This build has no decoder for the transfer syntax {_named(syntax)}.",
@@ -133,31 +135,41 @@ def _admit_view(dataset: pydicom.Dataset) -> tuple[str, ...]:
     return ()
 
 
-def _admit_orientation(dataset: pydicom.Dataset) -> None:
+def _admit_orientation(dataset: pydicom.Dataset) -> tuple[str, ...]:
     row, column = directions_of(dataset)
-    remedy = "Correct Patient Orientation at the modality, or send the image that it describes."
     if row in ("L", "R"):
-        raise Refused(
-            "ORIENTATION_CONFLICT",
-            "The header states left or right along the rows, which no lateral has.",
-            remedy=remedy,
-        )
+        raise _contradicted("The header states left or right along the rows, which no lateral has.")
     if column == "H":
+        raise _contradicted("The header states that the image is stored upside down.")
+    if row in ("H", "F") or column in ("A", "P", "L", "R"):
+        raise _contradicted("The header states an orientation that no upright lateral has.")
+    if not row:
+        return ("The header does not state where the face points; mirroring was not checked.",)
+    return ()
+
+
+def _contradicted(what: str) -> Refused:
+    return Refused(
+        "ORIENTATION_CONFLICT",
+        what,
+        remedy="Correct Patient Orientation at the modality, or send the image that it describes.",
+    )
+
+
+def _admit_age(dataset: pydicom.Dataset, accept: Accept) -> tuple[str, ...]:
+    # Where both are stated, each may be the wrong one: a child is not let in by either.
+    ages = [years for years in (age_years(dataset), lived_years(dataset)) if years is not None]
+    youngest, oldest = accept.age_years
+    if not ages:
+        return ("The header does not state the patient's age.",)
+    if not all(youngest <= years <= oldest for years in ages):
         raise Refused(
-            "ORIENTATION_CONFLICT",
-            "The header states that the image is stored upside down.",
-            remedy=remedy,
+            "OUT_OF_SCOPE",
+            f"The header states an age outside of {youngest} to {oldest} years, for which the "
+            "models were not made.",
+            remedy="Have the film read without this software.",
         )
-
-
-def decoder_of(syntax: UID) -> Decoder | None:
-    """Return pydicom's decoder of a transfer syntax, whether or not a plugin serves it here."""
-    if not syntax.is_transfer_syntax:
-        return None
-    try:
-        return get_decoder(syntax)
-    except NotImplementedError:  # how pydicom says that it knows none
-        return None
+    return ()
 
 
 def _named(uid: UID) -> str:

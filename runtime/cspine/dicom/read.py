@@ -1,92 +1,41 @@
-"""From files to data sets, and from a data set to an image.
-
-Grey levels follow the order of PS3.3: stored values, padding, Modality LUT or rescale, VOI LUT or
-window, then one inversion where MONOCHROME1 or Presentation LUT Shape asks for it.
-"""
+"""From a data set to an image."""
 
 from __future__ import annotations
 
-import logging
-import warnings
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import pydicom
-from pydicom.pixels import apply_modality_lut, apply_voi_lut, pixel_array
-from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from cspine.dicom.element import CONSULTED, items, text, uid
+from cspine.dicom.frame import frame_header
 from cspine.dicom.geometry import facing_of, spacing_of
-from cspine.errors import StudyError
-from cspine.files import sha256
-from cspine.findings import Refused, Source
-from cspine.image import Image
-
-# pydicom warns of odd values by repeating them, and they may be a patient's name: neither its
-# warnings nor its log may reach the terminal or the log of a program that embeds this one.
-pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
-warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
-logging.getLogger("pydicom").propagate = False
-
-MAXIMUM_PIXELS = 64_000_000
-MAXIMUM_BYTES = 1 << 30
-# Longer values stay in the file until they are asked for, so that many studies can be held.
-DEFERRED_BYTES = 1 << 16
+from cspine.dicom.grey import display_scale, modality_scale
+from cspine.dicom.overlays import overlay_mask
+from cspine.dicom.pixels import pixel_words
+from cspine.dicom.plane import Plane, plane_of
+from cspine.findings import Refused
+from cspine.image import Floats, GreyScale, Image, Words
 
 
-def read_dataset(path: Path, *, name: str | None = None) -> pydicom.Dataset:
-    """Read a DICOM file; pixel data stay encoded, and in the file until they are asked for.
+def read_image(dataset: pydicom.Dataset, *, halvings: int = 0) -> Image:
+    """Read an admitted radiograph as it is meant to be shown, bone brighter than air.
 
     Parameters
     ----------
-    path
-        The file, which must stay in place until its image has been read.
-    name
-        What an error calls the file; its path if not given.
-
-    Raises
-    ------
-    StudyError
-        If the file cannot be opened, is not DICOM, or is cut off.
-    """
-    name = name or str(path)
-    try:
-        size = path.stat().st_size
-        if size == 0:
-            raise StudyError(f"{name}: the file is empty")
-        if size > MAXIMUM_BYTES:
-            raise StudyError(f"{name}: {size >> 20} MiB, at most {MAXIMUM_BYTES >> 20} are read")
-        dataset = pydicom.dcmread(path, defer_size=DEFERRED_BYTES)
-        if dataset.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-            # Deferred, its values would share one inflated buffer that two threads seek in.
-            dataset = pydicom.dcmread(path)
-        _convert(dataset)
-        return dataset
-    except StudyError:
-        raise
-    except OSError as error:
-        raise StudyError(f"{name}: cannot be read: {error.strerror or 'damaged'}") from error
-    except Exception as error:  # pydicom lets struct.error, RecursionError and others escape
-        # The library's own message may quote the element that broke it: only its kind is told.
-        raise StudyError(f"{name}: not a DICOM file ({type(error).__name__})") from error
-
-
-def _convert(dataset: pydicom.Dataset) -> None:
-    """Convert what will be consulted, down to the last item, so that it fails here or never."""
-    for keyword in CONSULTED:
-        for item in items(dataset, keyword):
-            for _ in item.iterall():
-                pass
-
-
-def read_image(dataset: pydicom.Dataset) -> Image:
-    """Decode the pixels of an admitted data set.
+    dataset
+        With its file meta information and Pixel Data.
+    halvings
+        For JPEG 2000, leave out up to this many levels of detail: faster, and no longer the same
+        pixels. Coordinates stay those of the whole image. Other syntaxes have no such levels;
+        they are read whole.
 
     Raises
     ------
     Refused
-        ``UNSUPPORTED_OBJECT`` if the pixels cannot be decoded, ``INCOMPLETE_SET`` without spacing.
+        ``INCOMPLETE_SET`` without spacing, ``UNSUPPORTED_OBJECT`` if the pixels cannot be
+        decoded, ``LOW_QUALITY`` if they all have one value.
     """
     spacing = spacing_of(dataset)
     if spacing is None:
@@ -95,61 +44,114 @@ def read_image(dataset: pydicom.Dataset) -> Image:
             "The image states no pixel spacing, so its scale is unknown.",
             remedy="Send the image from the modality, which writes Imager Pixel Spacing.",
         )
-    return Image(
-        pixels=_grey_levels(dataset),
-        spacing=spacing,
-        facing=facing_of(dataset),
-        source=source_of(dataset),
-    )
-
-
-def source_of(dataset: pydicom.Dataset) -> Source:
-    """Return what tells an instance from all others; a UID is empty if none valid is stated."""
-    return Source(
-        study_uid=uid(dataset, "StudyInstanceUID"),
-        series_uid=uid(dataset, "SeriesInstanceUID"),
-        instance_uid=uid(dataset, "SOPInstanceUID"),
-        pixels=sha256(bytes(dataset.get("PixelData") or b"")),
-    )
-
-
-def _grey_levels(dataset: pydicom.Dataset) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    try:
-        if int(dataset.Rows) * int(dataset.Columns) > MAXIMUM_PIXELS:
-            raise ValueError("too many pixels")
-        stored = pixel_array(dataset, raw=True)
-        levels = apply_voi_lut(apply_modality_lut(stored, dataset), dataset, index=0)
-    except Exception as error:  # decoders raise whatever they like
-        raise Refused(
-            "UNSUPPORTED_OBJECT",
-            f"The pixels cannot be decoded ({type(error).__name__}): cut off, damaged, "
-            "or in a form that this build does not read.",
-            remedy="Send the image again, uncompressed if that fails.",
-        ) from error
-    pixels = np.ascontiguousarray(levels, np.float32)
-    padded = _padding(stored, dataset)
-    inverse = text(dataset, "PresentationLUTShape") == "INVERSE"
-    if inverse or text(dataset, "PhotometricInterpretation") == "MONOCHROME1":
-        np.negative(pixels, out=pixels)
-    if padded.any() and not padded.all():
-        pixels[padded] = pixels[~padded].min()
-    if not np.isfinite(pixels).all() or pixels.min() == pixels.max():
+    words = pixel_words(dataset, halvings=halvings)
+    stated = display_scale(dataset)
+    scale = stated.settled(words)
+    if _blank(words, scale):
         raise Refused(
             "LOW_QUALITY",
             "The image is blank: all its pixels have one value.",
             remedy="Repeat the exposure or send the right image.",
         )
-    pixels.flags.writeable = False
-    return pixels
+    shape = int(dataset.Rows), int(dataset.Columns)
+    return Image(
+        pixels=words,
+        spacing=spacing,
+        facing=facing_of(dataset),
+        notes=stated.notes,
+        grey=scale,
+        step=next(
+            2**n for n in range(halvings + 1) if words.shape == tuple(-(-s >> n) for s in shape)
+        ),
+        stored_shape=shape,
+    )
 
 
-def _padding(
-    stored: np.ndarray[tuple[int, ...], np.dtype[Any]], dataset: pydicom.Dataset
-) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """Return which stored values are padding: one value, or a range up to its limit."""
-    value = dataset.get("PixelPaddingValue")
-    limit = dataset.get("PixelPaddingRangeLimit", value)
-    if not isinstance(value, int) or not isinstance(limit, int):
-        return np.zeros(stored.shape, bool)
-    low, high = sorted((value, limit))
-    return (stored >= low) & (stored <= high)
+@dataclass(frozen=True)
+class Slice:
+    """One plane of an MR or CT series.
+
+    Attributes
+    ----------
+    values
+        Shape (rows, columns), float32, freshly owned: what was measured, in Hounsfield units on
+        CT. Padding has the lowest value of the rest.
+    plane
+        Where it lies in the patient.
+    """
+
+    values: Floats
+    plane: Plane
+
+
+def read_slice(dataset: pydicom.Dataset, *, frame: int = 0) -> Slice:
+    """Read one frame of an MR or CT object, classic or enhanced.
+
+    Raises
+    ------
+    Refused
+        ``UNSUPPORTED_OBJECT`` if the pixels cannot be decoded, ``INCOMPLETE_SET`` if the header
+        does not place the frame.
+    """
+    header = _header(dataset, frame)
+    words = pixel_words(dataset, frame=frame)
+    return Slice(modality_scale(header).settled(words).levels(words), plane_of(header))
+
+
+def render(
+    dataset: pydicom.Dataset, *, frame: int = 0, window: int = 0, overlays: bool = False
+) -> npt.NDArray[np.uint8]:
+    """Render one frame as a viewer shows it.
+
+    Parameters
+    ----------
+    dataset
+        With its file meta information and Pixel Data.
+    frame
+        Zero-based.
+    window
+        Which of several VOI LUTs or windows. Without any, the frame's lowest and highest values
+        are black and white.
+    overlays
+        Whether to burn the object's overlay planes in, in white; else they are ignored.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (rows, columns), uint8, 0 black to 255 white, freshly owned.
+
+    Raises
+    ------
+    Refused
+        ``UNSUPPORTED_OBJECT`` if the pixels cannot be decoded.
+    """
+    header = _header(dataset, frame)
+    words = pixel_words(dataset, frame=frame)
+    scale = display_scale(header, window=window).settled(words)
+    levels = scale.levels(words)
+    black, white = scale.span or (float(levels.min()), float(levels.max()))
+    shown = np.clip((levels - black) * (255.0 / ((white - black) or 1.0)), 0, 255)
+    picture: npt.NDArray[np.uint8] = np.rint(shown).astype(np.uint8)
+    if overlays:
+        picture[overlay_mask(dataset, frame=frame)] = 255
+    return picture
+
+
+def _blank(words: Words, scale: GreyScale) -> bool:
+    """Return whether all words have one level; most images show at two of them that they do not."""
+    lowest, highest, *_ = cv2.minMaxLoc(words)
+    if scale.table[int(lowest)] != scale.table[int(highest)]:
+        return False
+    darkest, brightest, *_ = cv2.minMaxLoc(scale.levels(words))
+    return darkest == brightest
+
+
+def _header(dataset: pydicom.Dataset, frame: int) -> pydicom.Dataset:
+    try:
+        return frame_header(dataset, frame=frame)
+    except IndexError as error:
+        raise Refused(
+            "UNSUPPORTED_OBJECT",
+            "The object describes fewer frames than it states.",
+            remedy="Send the object again; the transfer may have been cut off.",
+        ) from error

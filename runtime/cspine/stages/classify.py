@@ -8,10 +8,10 @@ import numpy as np
 
 from cspine.backends import Array
 from cspine.errors import BackendError
-from cspine.image import Facing, Image
+from cspine.image import Facing, Floats, Image
 from cspine.spec import Classify
 from cspine.stages.levels import Disc
-from cspine.transform import Affine, Floats, Points, map_grey, sample
+from cspine.transform import Affine, Points, map_grey, sample
 
 
 def crop_map(disc: Disc, *, facing: Facing, stage: Classify) -> Affine:
@@ -36,7 +36,7 @@ def classify_feeds(image: Image, maps: Sequence[Affine], stage: Classify) -> dic
 
     ``maps`` lead from crops to pixels of the image.
     """
-    crops = sample(image.pixels, maps, size_px=stage.size_px)
+    crops = sample(image, maps, size_px=stage.size_px)
     return {"image": map_grey(crops, stage.grey)[:, None]}
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from cspine.backends import Array
-from cspine.transform import Floats
+from cspine.image import Floats
 
 
 def activation_maps(outputs: Mapping[str, Array]) -> Floats:

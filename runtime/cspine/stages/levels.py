@@ -8,7 +8,7 @@ which way is up, and whether this is a lateral cervical spine at all.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import cv2
@@ -58,6 +58,21 @@ class Spine:
     def names(self) -> tuple[str, ...]:
         """The levels that are answered, in order."""
         return tuple(disc.label for disc in self.discs)
+
+    def without(self, hidden: Sequence[Withheld]) -> Spine:
+        """Return the spine without levels that are withheld on other grounds.
+
+        A vertebra stays while one of its levels does.
+        """
+        reasons = {item.label: item for item in (*self.withheld, *hidden)}
+        order = [*self.names, *(item.label for item in self.withheld)]
+        discs = tuple(disc for disc in self.discs if disc.label not in reasons)
+        return replace(
+            self,
+            bodies=self.bodies[: len(discs) + 1],
+            discs=discs,
+            withheld=tuple(reasons[name] for name in order if name in reasons),
+        )
 
     def vertebrae(self, to_image: Affine) -> tuple[Vertebra, ...]:
         """Return the bodies in image pixels; ``to_image`` maps millimetres to them."""

@@ -1,0 +1,44 @@
+"""What some tests need and not every machine has; without it they are skipped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+# Public DICOM files that are not part of this repository, one folder a source.
+CORPORA = Path(os.environ.get("CSPINE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Callable[[str], Path]:
+    """Return the function that finds a public file or folder, or skips the test."""
+
+    def find(name: str) -> Path:
+        path = CORPORA / name
+        if not path.exists():
+            pytest.skip(f"{name} is not in {CORPORA}; CSPINE_TEST_DATA names another folder")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def dcmtk() -> Callable[..., str]:
+    """Return the function that runs one of DCMTK's tools and returns what it said."""
+
+    def run(tool: str, *arguments: object) -> str:
+        found = shutil.which(tool)
+        if found is None:
+            pytest.skip(f"{tool} is not installed; on Debian it is part of dcmtk")
+        words = [found, *map(str, arguments)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{tool}: {done.stderr}")
+        return done.stdout
+
+    return run
