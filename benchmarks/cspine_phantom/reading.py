@@ -56,9 +56,11 @@ _DECODERS: dict[UID, Callable[[bytes], object]] = {
     JPEGLSLossless: imagecodecs.jpegls_decode,
     JPEGLosslessSV1: imagecodecs.jpeg_decode,
     JPEG2000Lossless: imagecodecs.jpeg2k_decode,
-    HTJ2KLossless: imagecodecs.htj2k_decode,
+    HTJ2KLossless: lambda stream: imagecodecs.htj2k_decode(stream),
 }
 SYNTAXES: tuple[UID, ...] = (ExplicitVRLittleEndian, *_DECODERS)
+if not hasattr(imagecodecs, "htj2k_encode"):  # the last release for Python 3.10
+    SYNTAXES = tuple(syntax for syntax in SYNTAXES if syntax != HTJ2KLossless)
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
