@@ -8,7 +8,11 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pydicom
 import pytest
+
+# Tests write what broken writers write.
+pydicom.config.settings.writing_validation_mode = pydicom.config.IGNORE
 
 # Public DICOM files that are not part of this repository, one folder a source.
 CORPORA = Path(os.environ.get("CSPINE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
