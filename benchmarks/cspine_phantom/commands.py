@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -106,17 +107,13 @@ def admission(
     found = measure_admission(
         opened, choice, seed=seed, of_each=of_each, clean=clean, progress=counter("film")
     )
-    if record:
-        write_atomic(record, msgspec.json.format(msgspec.json.encode(found)) + b"\n")
-    if as_json:
-        emit_json(found)
-        return
     rows = [
         [row.fault, row.header, f"{row.right}/{row.films}", f"{row.low:.3f}-{row.high:.3f}",
          row.missed, ", ".join(f"{code} {count}" for code, count in row.codes.items())]
         for row in found.rows
     ]  # fmt: skip
-    click.echo(table(["fault", "header", "right", "95 %", "missed", "answers"], rows))
+    header = ["fault", "header", "right", "95 %", "missed", "answers"]
+    _tell(found, header, rows, record=record, as_json=as_json)
 
 
 @phantom.command()
@@ -136,17 +133,13 @@ def reading(repeats: int, record: Path | None, as_json: bool) -> None:
 
     with TemporaryDirectory() as folder:
         found = measure_reading(Path(folder), repeats=repeats, progress=counter("syntax"))
-    if record:
-        write_atomic(record, msgspec.json.format(msgspec.json.encode(found)) + b"\n")
-    if as_json:
-        emit_json(found)
-        return
     rows = [
         [each.syntax, each.megabytes, *(each.medians_ms.get(arm, "") for arm in _ARMS),
          ", ".join(f"{name} {ratio:.2f}" for name, (ratio, _, _) in each.ratios.items())]
         for each in found.readings
     ]  # fmt: skip
-    click.echo(table(["syntax", "MB", *(f"{arm}, ms" for arm in _ARMS), "ratios"], rows))
+    header = ["syntax", "MB", *(f"{arm}, ms" for arm in _ARMS), "ratios"]
+    _tell(found, header, rows, record=record, as_json=as_json)
 
 
 @phantom.command()
@@ -198,3 +191,20 @@ def demo(assets: Path, output: Path, as_json: bool) -> None:
     summary = run_demo(assets, output, say=lambda text: click.echo(text, err=as_json))
     if as_json:
         emit_json(summary)
+
+
+def _tell(
+    found: msgspec.Struct,
+    header: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    record: Path | None,
+    as_json: bool,
+) -> None:
+    """Keep what was measured, if that was asked for, and print it."""
+    if record:
+        write_atomic(record, msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+    if as_json:
+        emit_json(found)
+    else:
+        click.echo(table(header, rows))

@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -33,11 +32,6 @@ from cspine.errors import StudyError
 from cspine.findings import Refused
 from cspine.pipeline_file import load_spec, shipped_spec
 
-CORPUS = Path(
-    os.environ.get(
-        "DICOM_FUZZING_CORPUS", Path(__file__).parents[3] / "shared" / "data" / "pwnlab_fuzz"
-    )
-)
 MEMORY_BYTES = 1 << 30
 SECRET = "QUILLFEATHER"
 # Text, and what is text to whoever fills it in wrongly.
@@ -67,9 +61,10 @@ def test_mutants_are_answered_within_the_limits(campaign: Campaign) -> None:
     assert campaign.peak_bytes < MEMORY_BYTES
 
 
-@pytest.mark.skipif(not CORPUS.is_dir(), reason="DICOM_FUZZING_CORPUS is not here")
-def test_no_file_of_the_corpus_is_an_image(campaign: Campaign) -> None:
-    files = sorted(CORPUS.rglob("*.dcm"))
+def test_no_file_of_the_corpus_is_an_image(
+    campaign: Campaign, corpora: Callable[[str], Path]
+) -> None:
+    files = sorted(corpora("pwnlab_fuzz").rglob("*.dcm"))
     assert len(files) > 200
     for file in files:
         outcome = campaign.outcome(file.read_bytes())

@@ -30,14 +30,6 @@ CHOSEN = "One of {} lateral images was judged: {}."
 CLEAREST = "its header leaves least open"
 LOWEST = "it has the lowest Instance Number"
 
-# github.com/pwnlabmx/dicom-fuzzing-corpus, where a checkout of it lies at hand.
-CORPUS = Path(
-    os.environ.get(
-        "DICOM_FUZZING_CORPUS", Path(__file__).parents[3] / "shared" / "data" / "pwnlab_fuzz"
-    )
-)
-
-
 NUMBERS = count(1)
 
 
@@ -487,11 +479,12 @@ def outcome(path: Path, spec: PipelineSpec, *, disguised: bool) -> str:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no fuzzing corpus in {CORPUS}")
 @pytest.mark.parametrize("disguised", [False, True])
-def test_hostile_files_are_refused_or_unreadable(spec: PipelineSpec, disguised: bool) -> None:
+def test_hostile_files_are_refused_or_unreadable(
+    spec: PipelineSpec, disguised: bool, corpora: Callable[[str], Path]
+) -> None:
     start = monotonic()
-    files = sorted(CORPUS.rglob("*.dcm"))
+    files = sorted(corpora("pwnlab_fuzz").rglob("*.dcm"))
     assert len(files) > 200
     outcomes = {outcome(path, spec, disguised=disguised) for path in files}
     assert {"StudyError", "Refused"} <= outcomes
