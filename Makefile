@@ -4,6 +4,7 @@
 # make bench   latency of INT8 against FP32 and of single stages, as records
 # make verify  the locked test of 300 patients on every CPU backend, as records
 # make admission  how well simulated films with every fault are told, as a record
+# make audit   noise, contrast and greys of 400 phantoms, and what does not tell their labels
 # make fuzz    ten thousand damaged files through the isolated reader, as a record
 # make lean    the device's wheel in an empty environment: no extras, and `cspine run` works
 # make train   the reference checkpoints anew, from simulated studies
@@ -21,7 +22,7 @@ TORCH := torch==2.13.0
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 RECORD = $(shell date +%Y-%m-%d)-$(shell uname -m)-$(shell nproc)cpu
 
-.PHONY: demo test check bench verify admission fuzz lean train lock clean
+.PHONY: demo test check bench verify admission audit fuzz lean train lock clean
 
 demo: $(READY)
 	$(BIN)/cspine demo
@@ -56,6 +57,10 @@ verify: build/demo/xray.cspine
 admission: build/demo/xray.cspine
 	$(BIN)/cspine phantom admission build/demo/xray.cspine --seed 2002 \
 	  --record benchmarks/records/$(RECORD)-admission.json
+
+audit: $(READY)
+	$(BIN)/cspine phantom audit --patients 400 --seed 3003 --record benchmarks/records/phantoms.json
+	$(BIN)/python tests/unit/test_phantom_audit.py
 
 fuzz: $(READY)
 	$(BIN)/python tests/fuzz/run.py --count 10000 --record benchmarks/records/$(RECORD)-fuzz.json

@@ -7,12 +7,16 @@ both axes, which for ordinal grades is their rank: ``matrix[i, j]`` counts the c
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cspine.errors import ModelError
+from cspine_bench.clustering import cluster_codes
+from cspine_bench.interval import Interval, normal_quantile
+from cspine_bench.proportion import clopper_pearson_upper
 
 Weights = Literal["none", "linear", "quadratic"]
 
@@ -88,13 +92,95 @@ def kappa(matrix: ArrayLike, *, weights: Weights = "none") -> float:
     Cohen, Psychol Bull 1968;70:213. With two classes all three weightings agree.
     """
     counts = _square(matrix)
-    rank = np.arange(len(counts))
-    distance = np.abs(rank[:, None] - rank)
-    weight = {"none": distance > 0, "linear": distance, "quadratic": distance**2}[weights]
+    weight = _weight(len(counts), weights)
     # Cross-multiplied by the case count, so that no case at all is 0 / 0 like the rest.
     expected = np.outer(counts.sum(axis=1), counts.sum(axis=0))
     observed = counts.sum() * counts
     return 1.0 - _ratio(float((weight * observed).sum()), float((weight * expected).sum()))
+
+
+def kappa_interval(
+    matrix: ArrayLike, *, weights: Weights = "none", level: float = 0.95
+) -> Interval:
+    """Return the interval of :func:`kappa` over independent cases, one a patient.
+
+    Parameters
+    ----------
+    matrix, weights
+        As for :func:`kappa`.
+    level
+        Nominal coverage.
+
+    Returns
+    -------
+    Interval
+        Inside [-1, 1]. Where the standard error is zero, as at perfect agreement, it rests on what
+        ``n`` cases cannot exclude: that a fraction ``1 - ((1 - level) / 2)**(1 / n)`` would be
+        called otherwise, at the largest weight.
+
+    Raises
+    ------
+    ModelError
+        If the matrix is not square or holds a negative or non-finite count, or kappa is undefined.
+    ValueError
+        If ``level`` is not strictly between 0 and 1.
+
+    Notes
+    -----
+    Fleiss, Cohen & Everitt, Psychol Bull 1969;72:323, the large-sample variance that does not
+    suppose kappa to be zero.
+    """
+    counts = _square(matrix)
+    influence = _influence(counts, weights)
+    cases = float(counts.sum())
+    variance = float((counts * influence**2).sum()) / cases**2
+    return _kappa_interval(counts, variance, weights=weights, units=int(cases), level=level)
+
+
+def clustered_kappa_interval(
+    truth: ArrayLike,
+    predicted: ArrayLike,
+    clusters: ArrayLike,
+    *,
+    classes: int,
+    weights: Weights = "none",
+    level: float = 0.95,
+) -> Interval:
+    """Return the interval of :func:`kappa` over cases of which a patient may give several.
+
+    Parameters
+    ----------
+    truth, predicted, classes
+        As for :func:`confusion_matrix`.
+    clusters
+        One identifier a case, shape (cases,), equal within a patient; integers or strings.
+    weights, level
+        As for :func:`kappa_interval`; where the standard error is zero, ``n`` counts patients.
+
+    Raises
+    ------
+    ModelError
+        If the lengths differ, a label is out of range, kappa is undefined, or there are fewer
+        than two clusters, which leaves its variance unknown.
+    ValueError
+        If ``level`` is not strictly between 0 and 1.
+
+    Notes
+    -----
+    The variance of :func:`kappa_interval` is the mean square of what each case adds to kappa; here
+    the cases of a patient are added up first, with the factor ``n / (n - 1)`` of ``n`` patients.
+    """
+    counts = confusion_matrix(truth, predicted, classes=classes).astype(np.float64)
+    rows, columns = np.asarray(truth, np.intp), np.asarray(predicted, np.intp)
+    names, codes = cluster_codes(clusters, rows.shape)
+    if names.size < 2:
+        raise ModelError(
+            f"clusters: got {names.size}, expected at least 2: a variance between patients needs "
+            "more patients"
+        )
+    of_patient = np.bincount(codes, weights=_influence(counts, weights)[rows, columns])
+    variance = names.size / (names.size - 1) * float((of_patient**2).sum()) / rows.size**2
+    return _kappa_interval(counts, variance, weights=weights, units=names.size, level=level)
 
 
 def macro_f1(matrix: ArrayLike) -> float:
@@ -112,6 +198,41 @@ def macro_f1(matrix: ArrayLike) -> float:
     shown = counts.sum(axis=0) + counts.sum(axis=1)
     f1 = 2.0 * np.diag(counts)[shown > 0] / shown[shown > 0]
     return _ratio(float(f1.sum()), float(f1.size))
+
+
+def _weight(classes: int, weights: Weights) -> NDArray[np.float64]:
+    rank = np.arange(classes)
+    distance = np.abs(rank[:, None] - rank)
+    chosen = {"none": distance > 0, "linear": distance, "quadratic": distance**2}[weights]
+    return np.asarray(chosen, dtype=np.float64)
+
+
+def _influence(counts: NDArray[np.float64], weights: Weights) -> NDArray[np.float64]:
+    """Return what a case of each cell adds to kappa, shape (classes, classes), of mean zero."""
+    share = counts / (float(counts.sum()) or 1.0)
+    weight = _weight(len(counts), weights)
+    rows, columns = share.sum(axis=1), share.sum(axis=0)
+    observed, expected = float((weight * share).sum()), float(rows @ weight @ columns)
+    if expected == 0.0:
+        raise ModelError(
+            "kappa: got truth and prediction in one and the same class, or no case, expected "
+            "something to disagree on: add cases"
+        )
+    of_cell = (weight @ columns)[:, None] + rows @ weight - 2.0 * expected
+    return np.asarray((observed - weight) / expected + observed * of_cell / expected**2)
+
+
+def _kappa_interval(
+    counts: NDArray[np.float64], variance: float, *, weights: Weights, units: int, level: float
+) -> Interval:
+    value = kappa(counts, weights=weights)
+    if variance > 1e-24:  # rounding leaves less
+        half = normal_quantile(level) * math.sqrt(variance)
+    else:
+        weight = _weight(len(counts), weights)
+        expected = counts.sum(axis=1) @ weight @ counts.sum(axis=0) / counts.sum() ** 2
+        half = clopper_pearson_upper(0, units, level=level) * float(weight.max() / expected)
+    return Interval(max(-1.0, value - half), min(1.0, value + half), level)
 
 
 def _square(matrix: ArrayLike) -> NDArray[np.float64]:

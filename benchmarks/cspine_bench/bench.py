@@ -1,4 +1,4 @@
-"""``bench``: the latency of INT8 and FP32, interleaved in one process, as a record.
+"""``bench``: the latency of two arms, interleaved in one process, as a record.
 
 Each block runs every study once per arm, the arms in random order, so that what drifts meets both
 alike; the ratio is bootstrapped over blocks. No sample is removed.
@@ -7,9 +7,11 @@ alike; the ratio is bootstrapped over blocks. No sample is removed.
 from __future__ import annotations
 
 import gc
-import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -17,54 +19,66 @@ import numpy as np
 from cspine.bundle import Bundle
 from cspine.device import installed, this_device
 from cspine.dicom.select import Study
-from cspine.errors import StudyError
 from cspine.pipeline import Pipeline
 from cspine.precision import Choice
-from cspine_bench.latency import blocks, quantile_interval, ratio_interval
-
-FORMAT = 1
-TOTAL = "study"  # from the files' bytes in memory to findings
-NETWORKS = "networks"  # all stages that run a model
-
-
-class Statistic(msgspec.Struct, frozen=True, kw_only=True):
-    """Milliseconds; ``None`` where the samples are too few to say."""
-
-    median: float
-    low: float
-    high: float
-    p95: float | None
-    p99: float | None
-
-
-class Ratio(msgspec.Struct, frozen=True):
-    """FP32 time over candidate time: how many times as fast the candidate is; 95 % interval."""
-
-    value: float
-    low: float
-    high: float
+from cspine_bench.assess import assessed, blocks_to_decide
+from cspine_bench.cases import study_digest
+from cspine_bench.comparison import (
+    RUNTIMES,
+    Comparison,
+    baseline_of,
+    check_comparable,
+    model_digests,
+)
+from cspine_bench.fresh import Start, fresh_start
+from cspine_bench.latency import blocks
+from cspine_bench.machine import Machine, peak_memory_mib
+from cspine_bench.record import FORMAT, Arm, Record
+from cspine_bench.scenario import NETWORKS as NETWORKS
+from cspine_bench.scenario import SINGLE_STREAM, Scenario, check_answered, run_block
+from cspine_bench.scenario import TOTAL as TOTAL
+from cspine_bench.stationary import warm_up
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """A latency record: every figure can be computed again from ``nanoseconds``.
+@dataclass(frozen=True)
+class Side:
+    """One arm: a bundle and what is run of it."""
 
-    ``nanoseconds`` is arm -> part -> block -> one number per study.
+    name: str
+    bundle: Bundle
+    choice: Choice
+
+
+def sides(
+    bundle: Bundle, choices: tuple[Choice, Choice], *, comparison: Comparison | None = None
+) -> tuple[Side, Side]:
+    """Return the reference and the candidate.
+
+    Parameters
+    ----------
+    bundle
+        Holds the candidate's models, and the reference's unless a bundle is compared with.
+    choices
+        Reference and candidate. Against a bundle the reference is that bundle's model for the
+        candidate's choice, and the first of the two is not run.
     """
+    reference, candidate = choices
+    new = Side(_arm(candidate), bundle, candidate)
+    if comparison and isinstance(comparison.against, Bundle):
+        return Side(f"old {_arm(candidate)}", comparison.against, candidate), new
+    return Side(_arm(reference), bundle, reference), new
 
-    format: int
-    bundle: str
-    candidate: str
-    threads: int | None
-    studies: int
-    blocks: int
-    load_ms: dict[str, float]
-    statistics: dict[str, dict[str, Statistic]]
-    speed: dict[str, Ratio]
-    peak_memory_mib: float
-    device: dict[str, object]
-    load_average: tuple[float, float]
-    versions: dict[str, str | None]
-    nanoseconds: dict[str, dict[str, list[list[int]]]]
+
+def fresh_starts(
+    arms: Sequence[Side], paths: Sequence[Path], *, count: int, threads: int | None
+) -> dict[str, list[Start]]:
+    """Start each arm in processes of its own, in turn, and return what each start took."""
+    starts: dict[str, list[Start]] = {side.name: [] for side in arms if count}
+    for _ in range(count):
+        for side in arms:
+            found = fresh_start(side.bundle, side.choice, paths, threads=threads)
+            starts[side.name].append(found)
+    return starts
 
 
 def bench(
@@ -74,123 +88,147 @@ def bench(
     *,
     repeats: int,
     threads: int | None,
-    seed: int = 0,
     progress: Callable[[int, int], None],
+    scenario: Scenario = SINGLE_STREAM,
+    comparison: Comparison | None = None,
+    starts: Mapping[str, list[Start]] | None = None,
+    seed: int = 0,
 ) -> Record:
     """Time two choices on the same studies.
 
     Parameters
     ----------
-    bundle
-        Holds the models of both.
-    choices
-        Reference and candidate.
+    bundle, choices
+        As :func:`sides` takes them.
     studies
         Read from disk already; decoding is timed as the part ``read``.
     repeats
-        Blocks; each runs every study once per arm.
+        Blocks; each runs every study once per arm. With ``comparison.at_most`` more may follow,
+        in as many as the spread of those measured asks for. The ratio itself is looked at once,
+        at the end.
     threads
         CPU threads for one inference, for both arms.
     progress
         Called with the blocks done and their number.
+    scenario
+        How the studies arrive.
+    comparison
+        What is judged, if a verdict is wanted.
+    starts
+        Of :func:`fresh_starts`, by arm.
 
     Raises
     ------
     StudyError
         If a study is refused: a refusal is quick and would flatter both arms.
+    ModelError
+        If the record to compare with is of something else.
     """
-    pipelines, load_ms = {}, {}
-    for choice in choices:
-        start = time.perf_counter_ns()
-        pipelines[_arm(choice)] = Pipeline.open(bundle, choice, threads=threads)
-        load_ms[_arm(choice)] = round((time.perf_counter_ns() - start) / 1e6, 2)
-    networks = [stage.id for stage in bundle.spec.networks]
-    for pipeline in pipelines.values():
-        for study in list(studies) * 3:  # warm-up: first shapes, caches, page faults
-            if pipeline.run(study).findings.refusal:
-                raise StudyError("a study is refused, so its latency says nothing; leave it out")
-    samples: dict[str, dict[str, list[list[int]]]] = {arm: {} for arm in pipelines}
-    load_before = _load()
+    arms = sides(bundle, choices, comparison=comparison)
+    against = comparison.against if comparison else None
+    record = Record(
+        format=FORMAT,
+        bundle=bundle.digest,
+        reference=arms[0].name,
+        candidate=arms[1].name,
+        arms={side.name: _facts(side) for side in arms},
+        scenario=scenario,
+        threads=threads,
+        studies=len(studies),
+        study_digests=[study_digest(study) for study in studies],
+        blocks=0,
+        gate=comparison.gate if comparison else None,
+        baseline=baseline_of(against) if isinstance(against, Record) else None,
+        warm_up={},
+        load_ms={},
+        starts=dict(starts or {}),
+        statistics={},
+        speed={},
+        speed_p99={},
+        misses={},
+        verdict=None,
+        peak_memory_mib=0.0,
+        device=this_device().facts(),
+        load_average=(0.0, 0.0),
+        versions={name: installed(name) for name in ("cspine", "numpy", *RUNTIMES)},
+        machine=[],
+        nanoseconds={side.name: {} for side in arms},
+    )
+    if isinstance(against, Record):
+        check_comparable(against, record)
+    pipelines = {}
+    try:
+        for side in arms:
+            start = time.perf_counter_ns()
+            pipelines[side.name] = Pipeline.open(side.bundle, side.choice, threads=threads)
+            record.load_ms[side.name] = round((time.perf_counter_ns() - start) / 1e6, 2)
+        for name, pipeline in pipelines.items():
+            for study in studies:
+                check_answered(pipeline.run(study))
+            record.warm_up[name] = warm_up([partial(pipeline.run, study) for study in studies])
+        more = partial(
+            _measured,
+            pipelines=pipelines,
+            studies=studies,
+            machine=Machine(),
+            rng=np.random.default_rng(seed),
+            progress=progress,
+        )
+        record = more(record, repeats=repeats)
+        while comparison and comparison.at_most:
+            batches = -(-blocks_to_decide(record) // repeats)
+            lacking = min(batches * repeats, comparison.at_most) - record.blocks
+            if lacking <= 0:
+                break
+            record = more(record, repeats=lacking)
+    finally:
+        for pipeline in pipelines.values():
+            pipeline.close()
+    loads = [state.load for state in record.machine]
+    return assessed(
+        msgspec.structs.replace(
+            record, peak_memory_mib=peak_memory_mib(), load_average=(loads[0], loads[-1])
+        )
+    )
+
+
+def _measured(
+    record: Record,
+    *,
+    pipelines: Mapping[str, Pipeline],
+    studies: Sequence[Study],
+    machine: Machine,
+    repeats: int,
+    rng: np.random.Generator,
+    progress: Callable[[int, int], None],
+) -> Record:
+    """Return the record with more blocks; they lengthen its samples in place."""
+    states = [*record.machine]
+    total = record.blocks + repeats
     gc.collect()
     gc.disable()  # a collection would fall on one arm by chance
     try:
-        order = blocks(np.random.default_rng(seed), tuple(pipelines), repeats=repeats)
-        for number, block in enumerate(order, 1):
-            for arm in block:
-                _measure(pipelines[arm], studies, networks, samples[arm])
-            progress(number, repeats)
+        for number, block in enumerate(blocks(rng, tuple(pipelines), repeats=repeats), 1):
+            for name in block:
+                states.append(machine.look())
+                rows = run_block(record.scenario, pipelines[name], studies)
+                for part, row in rows.items():
+                    record.nanoseconds[name].setdefault(part, []).append(row)
+            progress(record.blocks + number, total)
     finally:
         gc.enable()
-        for pipeline in pipelines.values():
-            pipeline.close()
-    reference, candidate = (_arm(choice) for choice in choices)
-    parts = list(samples[reference])
-    return Record(
-        format=FORMAT,
-        bundle=bundle.digest,
-        candidate=candidate,
-        threads=threads,
-        studies=len(studies),
-        blocks=repeats,
-        load_ms=load_ms,
-        statistics={
-            arm: {part: _statistic(samples[arm][part]) for part in parts} for arm in samples
-        },
-        speed={
-            part: _speed(samples[reference][part], samples[candidate][part])
-            for part in (*networks, NETWORKS, TOTAL)
-        },
-        peak_memory_mib=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-        device=this_device().facts(),
-        load_average=(load_before, _load()),
-        versions={name: installed(name) for name in ("cspine", "numpy", "onnxruntime", "openvino")},
-        nanoseconds=samples,
+    return msgspec.structs.replace(record, blocks=total, machine=[*states, machine.look()])
+
+
+def _facts(side: Side) -> Arm:
+    return Arm(
+        bundle=side.bundle.digest,
+        backend=side.choice.backend,
+        precision=side.choice.precision,
+        target=side.choice.target,
+        models=model_digests(side.bundle, side.choice.target),
     )
-
-
-def _measure(
-    pipeline: Pipeline,
-    studies: Sequence[Study],
-    networks: Sequence[str],
-    samples: dict[str, list[list[int]]],
-) -> None:
-    """Run every study once and append one row per part."""
-    rows: dict[str, list[int]] = {}
-    for study in studies:
-        start = time.perf_counter_ns()
-        outcome = pipeline.run(study)
-        total = time.perf_counter_ns() - start
-        times = dict(outcome.nanoseconds)
-        times[NETWORKS] = sum(times[name] for name in networks)
-        times[TOTAL] = total
-        for part, value in times.items():
-            rows.setdefault(part, []).append(value)
-    for part, row in rows.items():
-        samples.setdefault(part, []).append(row)
-
-
-def _statistic(samples: list[list[int]]) -> Statistic:
-    flat = np.array(samples).ravel() / 1e6
-    median = quantile_interval(flat, 0.5)
-    p95, p99 = (quantile_interval(flat, q) for q in (0.95, 0.99))
-    return Statistic(
-        median=round(median.value, 3),
-        low=round(median.low, 3),
-        high=round(median.high, 3),
-        p95=round(p95.value, 3) if p95.sufficient else None,
-        p99=round(p99.value, 3) if p99.sufficient else None,
-    )
-
-
-def _speed(reference: list[list[int]], candidate: list[list[int]]) -> Ratio:
-    found = ratio_interval(np.array(reference), np.array(candidate), seed=0)
-    return Ratio(round(1 / found.ratio, 3), round(1 / found.high, 3), round(1 / found.low, 3))
 
 
 def _arm(choice: Choice) -> str:
     return f"{choice.backend} {choice.precision}"
-
-
-def _load() -> float:
-    with open("/proc/loadavg") as file:
-        return float(file.read().split()[0])

@@ -1,13 +1,38 @@
 """Case sets: a folder of DICOM studies and ``cases.csv``, which says what is true of them.
 
 Columns that every set has: ``study`` (a DICOM file or folder, relative to the set), ``patient``,
-``split`` (``calibration``, ``tuning`` or ``test``), and one column of 0, 1 or nothing per level.
-``mask``, if there, names a PNG label map on the pixel grid of the image.
+``split`` (``train``, ``calibration``, ``tuning`` or ``test``; a patient is in one of them only) and
+one column of 0, 1 or nothing per level. A ``test`` that a release rests on is locked, which means
+that nothing was fitted or chosen on it, and has 300 patients or more.
+
+Columns that a set may have:
+
+======================  ============================================================================
+``mask``                PNG label map on the pixel grid of the image
+``points``              CSV of the landmarks: ``name`` (:data:`cspine.geometry.LANDMARKS`),
+                        ``column``, ``row``; the centre of the first pixel is (0, 0)
+``boxes``               CSV of the levels: ``level``, then ``left``, ``top``, ``right``, ``bottom``
+                        of the upright box about the disc and the facing halves of its neighbours,
+                        in columns and rows; it may reach beyond the image
+``borden_mm`` and the   the six sagittal parameters, :class:`cspine.geometry.Parameters`, of the
+other parameters        points, with the lines that are the default; Borden's in millimetres of the
+                        patient, not of the detector
+``severity C5/6``       what the label of a simulated level came from: normal, of deviation 1
+``second C5/6``         what a second reader says, 0 or 1
+``site``, ``device``,   what subgroups are told by
+``sex``, ``age``,
+``posture``, ``face``
+``fault``               why the study must be refused; then it has no levels and no truth
+======================  ============================================================================
+
+An empty cell is unknown. :func:`read_cases` reads the columns that every set has, ``mask``,
+``points`` and the severities; the others are for whoever wants them.
 """
 
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +48,7 @@ from cspine.errors import ModelError, did_you_mean
 from cspine.files import sha256
 
 FILE = "cases.csv"
-SPLITS = ("calibration", "tuning", "test")
+SPLITS = ("train", "calibration", "tuning", "test")
 
 
 @dataclass(frozen=True)
@@ -35,7 +60,7 @@ class Case:
     row
         Line of ``cases.csv``, the header being line 1; results name a case by it and by nothing
         else.
-    labels
+    labels, severity
         Truth by level, of the levels that have one.
     """
 
@@ -43,7 +68,9 @@ class Case:
     study: Path
     patient: str
     labels: Mapping[str, bool]
+    severity: Mapping[str, float]
     mask: Path | None
+    points: Path | None
 
     def read(self) -> Study:
         """Read the study.
@@ -68,6 +95,27 @@ class Case:
         if mask is None or mask.ndim != 2 or mask.dtype != np.uint8:
             raise ModelError(f"{FILE}, line {self.row}: the mask is no 8-bit grey PNG")
         return np.asarray(mask)
+
+    def read_points(self) -> dict[str, tuple[float, float]]:
+        """Read the landmarks, (column, row) by name; none if there is no file of them.
+
+        Raises
+        ------
+        ModelError
+            If the file is none of landmarks.
+        """
+        if self.points is None:
+            return {}
+        try:
+            with self.points.open(newline="", encoding="utf-8") as file:
+                return {
+                    row["name"]: (float(row["column"]), float(row["row"]))
+                    for row in csv.DictReader(file)
+                }
+        except (KeyError, TypeError, ValueError, csv.Error) as error:
+            raise ModelError(
+                f"{FILE}, line {self.row}: the points are no CSV of name, column, row"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -155,8 +203,27 @@ def _case(folder: Path, line: int, row: dict[str, str], levels: Sequence[str]) -
         study=_inside(folder, row["study"], line),
         patient=row["patient"],
         labels=labels,
+        severity=_severity(row, line, levels),
         mask=_inside(folder, row["mask"], line) if row.get("mask") else None,
+        points=_inside(folder, row["points"], line) if row.get("points") else None,
     )
+
+
+def _severity(row: Mapping[str, str], line: int, levels: Sequence[str]) -> dict[str, float]:
+    columns = {level: f"severity {level}" for level in levels}
+    found = {level: _number(row[name]) for level, name in columns.items() if row.get(name)}
+    for level, value in found.items():
+        if not math.isfinite(value):
+            name = columns[level]
+            raise ModelError(f"{FILE}, line {line}, {name}: got {row[name]!r}, expected a number")
+    return found
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _inside(folder: Path, name: str, line: int) -> Path:

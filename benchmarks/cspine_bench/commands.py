@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import get_args
 
 import click
 import msgspec
@@ -17,7 +18,6 @@ from cspine.console import (
     counter,
     emit_json,
     json_option,
-    studies_option,
     table,
     threads_option,
 )
@@ -26,13 +26,28 @@ from cspine.dicom.select import read_all
 from cspine.files import check_writable, write_atomic
 from cspine.precision import evidence_path, fp32, int8
 from cspine_bench.answers import Figure
-from cspine_bench.bench import Record
+from cspine_bench.assess import assessed, record_checks
 from cspine_bench.bench import bench as measure
+from cspine_bench.bench import fresh_starts, sides
 from cspine_bench.cases import read_cases
+from cspine_bench.comparison import Comparison, check_digests
+from cspine_bench.equivalence import MEDIAN_MARGIN, MEMORY_MARGIN
+from cspine_bench.layout import record_text as record_text
+from cspine_bench.record import Gate, Record, read_record
+from cspine_bench.report import junit as junit_xml
+from cspine_bench.report import markdown as markdown_table
+from cspine_bench.scenario import Name
+from cspine_bench.scenario import scenario as arriving
 from cspine_bench.verdict import Report, answered_levels
 from cspine_bench.verdict import verify as judge
 
-EXITS = {"pass": 0, "fail": EXIT_GATE_FAILED, "inconclusive": EXIT_INCONCLUSIVE}
+EXITS = {
+    "pass": 0,
+    "fail": EXIT_GATE_FAILED,
+    "inconclusive": EXIT_INCONCLUSIVE,
+    "void": EXIT_INCONCLUSIVE,
+}
+POSITIVE = click.FloatRange(0, min_open=True)
 
 
 @click.command()
@@ -70,45 +85,155 @@ def verify(bundle: Path, folder: Path, backend: str, threads: int | None, as_jso
 
 
 @click.command()
-@bundle_argument
-@studies_option
+@click.argument("bundle", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--study",
+    "paths",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="DICOM file, folder, ZIP archive or DICOMDIR that the pipeline answers; may be given "
+    "several times.",
+)
+@click.option(
+    "--scenario",
+    type=click.Choice(get_args(Name)),
+    default="single-stream",
+    show_default=True,
+    help="Studies come one after another, at a fixed rate, or all at once.",
+)
+@click.option("--rate", type=POSITIVE, help="Studies a second, of `paced`.")
+@click.option(
+    "--deadline-ms", type=POSITIVE, help="Of `paced` [default: until the next study comes]."
+)
 @click.option("--blocks", type=click.IntRange(6), default=40, show_default=True)
+@click.option(
+    "--starts",
+    type=click.IntRange(0),
+    default=3,
+    show_default=True,
+    help="Processes per arm that show cold start and memory.",
+)
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path, exists=True),
+    help="Judge BUNDLE's INT8: against that of another bundle, run in turn, or against a record.",
+)
+@click.option(
+    "--margin",
+    type=POSITIVE,
+    default=MEDIAN_MARGIN,
+    show_default=True,
+    help="By how much the median may grow.",
+)
+@click.option(
+    "--p99-margin", type=POSITIVE, help="By how much p99 may grow [default: it is not judged]."
+)
+@click.option(
+    "--memory-margin",
+    type=POSITIVE,
+    default=MEMORY_MARGIN,
+    show_default=True,
+    help="By how much peak memory may grow.",
+)
+@click.option(
+    "--until-decided",
+    "at_most",
+    type=click.IntRange(6),
+    metavar="BLOCKS",
+    help="With --against: go on to as many blocks as their spread asks for, at most so many.",
+)
 @click.option("--record", type=click.Path(path_type=Path), help="Write the record, with samples.")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path),
+    help="Measure nothing: compute a record's statistics and verdict again from its samples.",
+)
+@click.option("--junit", type=click.Path(path_type=Path), help="Write the verdict as JUnit XML.")
+@click.option("--markdown", type=click.Path(path_type=Path), help="Write the verdict as Markdown.")
 @backend_option
 @threads_option
 @json_option
 def bench(
-    bundle: Path,
+    bundle: Path | None,
     paths: tuple[Path, ...],
+    scenario: Name,
+    rate: float | None,
+    deadline_ms: float | None,
     blocks: int,
+    starts: int,
+    against: Path | None,
+    margin: float,
+    p99_margin: float | None,
+    memory_margin: float,
+    at_most: int | None,
     record: Path | None,
+    source: Path | None,
+    junit: Path | None,
+    markdown: Path | None,
     backend: str,
     threads: int | None,
     as_json: bool,
 ) -> None:
     """Time BUNDLE's INT8 and FP32 on the same studies, interleaved in random order.
 
+    With --against, exit status: 0 pass, 1 fail, 3 inconclusive. A run under which the machine's
+    clocks moved is void, with or without: 3.
+
     \b
     Example:
       cspine bench build/xray.cspine --study study1/ --study study2/ --record latency.json
+      cspine bench build/new.cspine --study study1/ --against build/xray.cspine --until-decided 400
+      cspine bench build/new.cspine --study study1/ --against latency.json --junit latency.xml
+      cspine bench --from latency.json build/xray.cspine
     """
-    if record:
-        check_writable(record)  # better now than after the measurement
-    opened = Bundle.open(bundle)
-    result = measure(
-        opened,
-        (fp32(backend), int8(backend, this_device())),
-        read_all(paths),
-        repeats=blocks,
-        threads=threads,
-        progress=counter("block"),
-    )
-    if record:
-        write_atomic(record, msgspec.json.encode(result) + b"\n")
+    if source and (paths or against):
+        raise click.UsageError("--from measures nothing: leave out --study and --against")
+    if at_most and not against:
+        raise click.UsageError("--until-decided goes with --against: nothing else is decided")
+    for path in filter(None, (record, junit, markdown)):
+        check_writable(path)  # better now than after the measurement
+    opened = Bundle.open(bundle) if bundle else None
+    if source:
+        result = assessed(read_record(source))
+        if opened:
+            check_digests(result, opened)
+    elif opened and paths:
+        gate = Gate(median=margin, p99=p99_margin, memory=memory_margin)
+        comparison = Comparison(_earlier(against), gate, at_most) if against else None
+        choices = (fp32(backend), int8(backend, this_device()))
+        arms = sides(opened, choices, comparison=comparison)
+        result = measure(
+            opened,
+            choices,
+            read_all(paths),
+            repeats=blocks,
+            threads=threads,
+            progress=counter("block"),
+            scenario=arriving(scenario, rate_hz=rate, deadline_ms=deadline_ms),
+            comparison=comparison,
+            starts=fresh_starts(arms, paths, count=starts, threads=threads),
+        )
+    else:
+        raise click.UsageError("give BUNDLE and --study to measure, or --from RECORD")
+    checks = record_checks(result)
+    for place, data in (
+        (record, msgspec.json.encode(result) + b"\n"),
+        (junit, junit_xml("cspine bench", checks)),
+        (markdown, markdown_table("cspine bench", checks).encode()),
+    ):
+        if place:
+            write_atomic(place, data)
     if as_json:
         emit_json(result)
     else:
         click.echo(record_text(result))
+    sys.exit(EXITS[result.verdict.verdict] if result.verdict else 0)
+
+
+def _earlier(path: Path) -> Bundle | Record:
+    """Read what a bundle is held against: a folder is a bundle, a file the record of one."""
+    return Bundle.open(path) if path.is_dir() else read_record(path)
 
 
 def report_text(report: Report) -> str:
@@ -127,28 +252,13 @@ def report_text(report: Report) -> str:
         "",
         f"AUC difference {difference.value:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}]"
         + (" (no spread was seen: exact bound)" if difference.degenerate else ""),
-        f"flipped decisions: {len(flips)} of {report.candidate.levels}",
+        f"Dice difference {_shown(report.dice_difference, signed=True)}",
+        f"flipped decisions: {len(flips)} of {report.candidate.levels}, {_shown(report.flip_rate)}",
     ]
     if flips:
         lines.append(table(["line", "level", "truth", "FP32", "INT8"], flips))
     lines += [f"answered by one only: {name}" for name in report.answered_by_one]
     return "\n".join([*lines, "", f"{report.verdict}: {'; '.join(report.reasons)}"])
-
-
-def record_text(record: Record) -> str:
-    """Lay out a latency record."""
-    arms = list(record.statistics)
-    rows = []
-    for part in record.statistics[arms[0]]:
-        medians = [record.statistics[arm][part] for arm in arms]
-        ratio = record.speed.get(part)
-        shown = f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]" if ratio else ""
-        rows.append(
-            [part, *(f"{m.median:.2f} [{m.low:.2f}, {m.high:.2f}]" for m in medians), shown]
-        )
-    header = ["ms, median [95 %]", *arms, "times as fast"]
-    note = f"{record.blocks} blocks of {record.studies} studies per arm, interleaved"
-    return table(header, rows) + f"\n\n{note}; peak memory {record.peak_memory_mib:.0f} MiB"
 
 
 _PERFORMANCE = [
@@ -162,16 +272,19 @@ _PERFORMANCE = [
     ("specificity", "specificity"),
     ("F1", "f1"),
     ("kappa", "kappa"),
+    ("severity, Spearman", "severity"),
+    ("numbered right", "numbering"),
     ("Dice", "dice"),
     ("worst vertebra's Dice", "worst_vertebra"),
 ]
 
 
-def _shown(value: Figure | float | int | None) -> str:
+def _shown(value: Figure | float | int | None, *, signed: bool = False) -> str:
     if value is None:
         return "-"
     if isinstance(value, Figure):
         if value.value is None or value.low is None or value.high is None:
             return "-"
-        return f"{value.value:.4f} [{value.low:.4f}, {value.high:.4f}]"
+        form = "+.4f" if signed else ".4f"
+        return f"{value.value:{form}} [{value.low:{form}}, {value.high:{form}}]"
     return str(value) if isinstance(value, int) else f"{value:.4f}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,30 @@ def mean_dice(per_label: Mapping[int, float]) -> float:
     """
     shown = [value for value in per_label.values() if not math.isnan(value)]
     return math.fsum(shown) / len(shown) if shown else math.nan
+
+
+def overlaps_most(
+    found: NDArray[np.uint8], truth: NDArray[np.uint8], *, label: int, labels: Sequence[int]
+) -> int | None:
+    """Return the true structure that a structure found covers most of.
+
+    Parameters
+    ----------
+    found, truth
+        Label maps of one shape, uint8. Neither is changed.
+    label
+        The structure found.
+    labels
+        The structures that it may be; of several covered alike, the one named first.
+
+    Returns
+    -------
+    int or None
+        One of ``labels``, or ``None`` if none of their pixels is covered: the structure was
+        found where there is none.
+    """
+    covered = np.bincount(truth[found == label], minlength=256)[list(labels)]
+    return labels[int(covered.argmax())] if covered.any() else None
 
 
 def _dice_of(a: NDArray[np.uint8], b: NDArray[np.uint8], label: int) -> float:

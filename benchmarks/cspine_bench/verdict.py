@@ -15,7 +15,16 @@ from cspine.pipeline import Pipeline
 from cspine.precision import Choice, Verdict, evidence_path, fp32
 from cspine.spec import Classify, Levels
 from cspine.stages.levels import level_names
-from cspine_bench.answers import Answers, Key, Performance, answer, performance
+from cspine_bench.answers import (
+    Answers,
+    Figure,
+    Key,
+    Performance,
+    answer,
+    dice_change,
+    performance,
+    proportion,
+)
 from cspine_bench.auc import PairedAuc, paired_auc
 from cspine_bench.cases import FILE, Case, CaseSet, study_digest
 
@@ -40,7 +49,12 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a verdict rests on; the file is the evidence."""
+    """Everything a verdict rests on; the file is the evidence.
+
+    ``dice_difference`` is the candidate's Dice less the reference's, the mean over studies that
+    both answered; ``flip_rate`` the share of levels that both answered whose decision differs.
+    Both intervals are clustered by patient; neither is a criterion.
+    """
 
     bundle: str
     backend: str
@@ -53,6 +67,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     reference: Performance
     candidate: Performance
     difference: Difference
+    dice_difference: Figure
+    flip_rate: Figure
     flips: tuple[Flip, ...]
     answered_by_one: tuple[str, ...]
     device: dict[str, object]
@@ -112,11 +128,12 @@ def _judge(
     if not 0 < sum(truth) < len(truth):
         raise ModelError("the answered levels of the set are all of one class; add cases")
     patients = {case.row: case.patient for case in cases.cases}
+    of_key = np.array([patients[row] for row, _ in keys])
     difference = paired_auc(
         truth,
         np.array([reference.logits[key] for key in keys]),
         np.array([tested.logits[key] for key in keys]),
-        clusters=np.array([patients[row] for row, _ in keys]),
+        clusters=of_key,
     )
     lost = [_named(key) for key in labelled if key in reference.logits and key not in tested.logits]
     gained = [
@@ -124,6 +141,7 @@ def _judge(
     ]
     margin = bundle.spec.gate.auc_margin
     verdict, reasons = decide(difference, margin=margin, lost=lost)
+    flipped = [reference.levels[key].positive != tested.levels[key].positive for key in keys]
     both = [performance(answers, cases.cases, keys) for answers in (reference, tested)]
     return Report(
         bundle=bundle.digest,
@@ -142,6 +160,8 @@ def _judge(
             high=difference.interval.high,
             degenerate=difference.degenerate,
         ),
+        dice_difference=dice_change(reference, tested, cases.cases),
+        flip_rate=proportion(np.array(flipped, bool), of_key),
         flips=_flips(keys, truth, reference, tested),
         answered_by_one=(
             *(f"{name}: FP32 only" for name in lost),

@@ -1,114 +1,34 @@
-"""Phantoms with their truth, one at a time for training, or as a case set on disk."""
+"""Case sets of phantoms on disk."""
 
 from __future__ import annotations
 
 import csv
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import cast
 
 import cv2
-from pydicom.dataset import Dataset
 
 from cspine.errors import ModelError, did_you_mean
-from cspine_phantom.aim import Header, lateral_aim
-from cspine_phantom.devices import DEVICES
-from cspine_phantom.dicom import dataset, strip
-from cspine_phantom.faults import FAULTS, Fault, expose
-from cspine_phantom.patients import LEVELS, Face, Patient, draw_patient
-from cspine_phantom.radiograph import LabelMap
+from cspine.files import write_atomic
+from cspine.geometry import Parameters
+from cspine_phantom.faults.film import FAULTS, Fault
+from cspine_phantom.imaging.aim import Header
+from cspine_phantom.imaging.devices import DEVICES
+from cspine_phantom.patients import LEVELS
+from cspine_phantom.pool import spread
+from cspine_phantom.study import Phantom, phantom, phantoms
+
+__all__ = ["COLUMNS", "Phantom", "phantom", "phantoms", "write_cases", "write_splits"]
 
 COLUMNS = (
-    "study", "patient", "site", "device", "sex", "age", "split", "mask", "fault", "face",
-    *LEVELS, *(f"severity {level}" for level in LEVELS),
+    "study", "patient", "site", "device", "sex", "age", "posture", "split", "mask", "points",
+    "boxes", "fault", "face", *LEVELS, *(f"severity {level}" for level in LEVELS),
+    *(f"second {level}" for level in LEVELS), *Parameters._fields,
 )  # fmt: skip
 """The header of ``cases.csv``."""
-
-
-@dataclass(frozen=True)
-class Phantom:
-    """One study and its truth.
-
-    Attributes
-    ----------
-    patient
-        Whom it shows: sex, age, site, posture.
-    dataset
-        The complete DICOM object, file meta information and pixel data included.
-    mask
-        (rows, columns) uint8 on the stored grid: 0 background, 1 to 7 the bodies of C2 to T1,
-        8 posterior elements. All 0 for a fault, but not where only C7 is hidden.
-    labels, severity
-        By level name. Empty for a fault: there is nothing to be right about. Where only C7 is
-        hidden, those of all levels.
-    face
-        The side of the picture that the face is on; None for a fault, as above.
-    hidden
-        Names of the levels that cannot be judged because C7 is hidden.
-    """
-
-    patient: Patient
-    dataset: Dataset
-    mask: LabelMap
-    labels: Mapping[str, bool]
-    severity: Mapping[str, float]
-    face: Face | None
-    fault: Fault | None
-    hidden: tuple[str, ...] = ()
-
-
-def phantom(
-    *, seed: int, number: int, fault: Fault | None = None, header: Header = "true"
-) -> Phantom:
-    """Return patient `number` of `seed`, newly imaged.
-
-    A stripped header keeps its orientation where that is what the fault contradicts.
-
-    Raises
-    ------
-    ValueError
-        If `seed` or `number` is negative.
-    """
-    patient = draw_patient(seed, number)
-    film = expose(patient, fault)
-    aim = lateral_aim(patient.face) if header == "lying" else film.aim
-    kind = fault or "lateral"
-    ds = dataset(
-        patient,
-        film.device,
-        film.picture,
-        aim=aim,
-        kind=kind if header == "true" else f"{kind}/{header}",
-    )
-    if header == "stripped":
-        strip(ds, orientation=fault != "mirrored")
-    answerable = fault in (None, "c7 hidden")
-    levels = LEVELS if answerable else ()
-    return Phantom(
-        patient=patient,
-        dataset=ds,
-        mask=film.mask,
-        labels=MappingProxyType(dict(zip(levels, patient.labels, strict=False))),
-        severity=MappingProxyType(dict(zip(levels, patient.severity, strict=False))),
-        face=patient.face if answerable else None,
-        fault=fault,
-        hidden=film.hidden,
-    )
-
-
-def phantoms(*, patients: int, seed: int) -> Iterator[Phantom]:
-    """Yield the lateral films of patients 0 to ``patients - 1`` of `seed`, one at a time.
-
-    Raises
-    ------
-    ValueError
-        If `seed` is negative.
-    """
-    for number in range(patients):
-        yield phantom(seed=seed, number=number)
 
 
 def write_cases(
@@ -121,23 +41,43 @@ def write_cases(
     header: Header = "true",
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write a case set and return the path of its ``cases.csv``.
+    """Write a case set of one split, see :func:`write_splits`; two seeds share no patient."""
+    return write_splits(
+        folder,
+        splits={split: patients},
+        seed=seed,
+        faults=faults,
+        header=header,
+        progress=progress,
+    )
+
+
+def write_splits(
+    folder: Path,
+    *,
+    splits: Mapping[str, int],
+    seed: int,
+    faults: Sequence[str] = (),
+    header: Header = "true",
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write a case set on all cores and return the path of its ``cases.csv``.
 
     A study is the folder ``studies/<case>`` with one ``image.dcm``; its label map is
-    ``masks/<case>.png``. Paths in the table are relative to `folder` and use ``/``. The table
+    ``masks/<case>.png``, its landmarks are ``points/<case>.csv`` and its levels
+    ``boxes/<case>.csv``. Paths in the table are relative to `folder` and use ``/``. The table
     is written last and in one step: a folder that has one is complete.
 
     Parameters
     ----------
-    patients
-        Number of lateral studies, one a patient.
+    splits
+        Number of lateral studies by what they are for, such as ``{"train": 200, "test": 300}``.
+        Every study is of a patient of its own, so no two splits share one.
     seed
-        Two seeds share no patient; take another for every split.
-    split
-        What the studies are for, such as ``"train"`` or ``"test"``; written to the table.
+        Two seeds share no patient.
     faults
-        Every entry adds one study with that fault, of a patient of its own, after the others.
-        Its levels, mask and face are empty in the table, but not those of ``"c7 hidden"``.
+        Every entry adds one study with that fault to every split, after its lateral ones. Its
+        truth is empty in the table, but of ``"c7 hidden"`` only where nothing can be said.
     header
         What all headers state.
     progress
@@ -157,30 +97,56 @@ def write_cases(
         known = ", ".join(FAULTS)
         hint = did_you_mean(unknown[0], FAULTS)
         raise ModelError(f"case set: unknown fault {unknown[0]!r}, expected one of {known}{hint}")
-    plan: list[Fault | None] = [None] * patients
-    plan += cast(Sequence[Fault], faults)
+    spoilt = cast(Sequence[Fault], faults)
+    plan = [
+        (split, fault) for split, count in splits.items() for fault in [None] * count + [*spoilt]
+    ]
     if not plan:
         raise ModelError("case set: got 0 patients and no faults, expected at least one study")
-    (folder / "studies").mkdir(parents=True, exist_ok=True)
-    (folder / "masks").mkdir(exist_ok=True)
-    rows = []
-    for number, fault in enumerate(plan):
-        case = phantom(seed=seed, number=number, fault=fault, header=header)
-        rows.append(_write_case(folder, case, split))
-        if progress:
-            progress(number + 1, len(plan))
-    return _write_table(folder / "cases.csv", rows)
+    for name in ("studies", "masks", "points", "boxes"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    table = folder / "cases.csv"
+    table.unlink(missing_ok=True)  # what is there is not complete until the new one is
+    jobs = [
+        _Job(folder, seed, number, split, fault, header)
+        for number, (split, fault) in enumerate(plan)
+    ]
+    rows = list(spread(_write_case, jobs, progress=progress))
+    cells = ([row.get(column, "") for column in COLUMNS] for row in rows)
+    write_atomic(table, _csv(COLUMNS, cells))
+    return table
 
 
-def _write_case(folder: Path, case: Phantom, split: str) -> dict[str, object]:
+@dataclass(frozen=True)
+class _Job:
+    folder: Path
+    seed: int
+    number: int
+    split: str
+    fault: Fault | None
+    header: Header
+
+
+def _write_case(job: _Job) -> dict[str, object]:
+    """Simulate one study, write its files and return its row."""
+    case = phantom(seed=job.seed, number=job.number, fault=job.fault, header=job.header)
     patient = case.patient
     name = patient.identifier.lower()
-    study = folder / "studies" / name
+    study = job.folder / "studies" / name
     study.mkdir(exist_ok=True)
     case.dataset.save_as(study / "image.dcm", enforce_file_format=True)
     mask = f"masks/{name}.png" if case.labels else ""
-    if mask and not cv2.imwrite(str(folder / mask), case.mask):
-        raise OSError(f"cannot write {folder / mask}")
+    # The fastest level: a film's label map is small at any.
+    fast = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    if mask and not cv2.imwrite(str(job.folder / mask), case.mask, fast):
+        raise OSError(f"cannot write {job.folder / mask}")
+    points, boxes = (f"points/{name}.csv", f"boxes/{name}.csv") if case.points else ("", "")
+    if points:
+        places = ([landmark, *map(_pixels, point)] for landmark, point in case.points.items())
+        (job.folder / points).write_bytes(_csv(("name", "column", "row"), places))
+        sides = ([level, *map(_pixels, box)] for level, box in case.boxes.items())
+        (job.folder / boxes).write_bytes(_csv(("level", "left", "top", "right", "bottom"), sides))
+    measured = case.parameters._asdict() if case.parameters else {}
     return {
         "study": f"studies/{name}",
         "patient": patient.identifier,
@@ -188,22 +154,25 @@ def _write_case(folder: Path, case: Phantom, split: str) -> dict[str, object]:
         "device": DEVICES[patient.site].name,
         "sex": patient.sex,
         "age": patient.age,
-        "split": split,
+        "posture": patient.posture,
+        "split": job.split,
         "mask": mask,
+        "points": points,
+        "boxes": boxes,
         "fault": case.fault or "",
         "face": case.face or "",
         **{level: int(positive) for level, positive in case.labels.items()},
         **{f"severity {level}": f"{value:.6f}" for level, value in case.severity.items()},
+        **{f"second {level}": int(positive) for level, positive in case.second.items()},
+        **{parameter: f"{value:.4f}" for parameter, value in measured.items()},
     }
 
 
-def _write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    return path
+def _pixels(position: float) -> str:
+    return f"{position:.3f}"
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    return text.getvalue().encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import get_args
@@ -14,10 +15,24 @@ from cspine.errors import ModelError
 from cspine.files import write_atomic
 from cspine.pipeline_file import load_spec, shipped_spec
 from cspine_bench.cases import SPLITS
-from cspine_phantom.aim import Header
-from cspine_phantom.faults import FAULTS
+from cspine_phantom.faults.film import FAULTS
+from cspine_phantom.imaging.aim import Header
 
 _ARMS = ("input", "study", "pixels", "pydicom", "decoder")
+
+
+def _counts(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> dict[str, int]:
+    """Parse ``train=200,test=300``."""
+    pairs = re.findall(r"([a-z]+)=([1-9][0-9]*)(?:,|$)", value or "")
+    counts = {split: int(count) for split, count in pairs}
+    if ",".join(f"{split}={count}" for split, count in counts.items()) != (value or ""):
+        raise click.BadParameter(f"got {value!r}, expected such as train=200,test=300")
+    for split in counts:
+        if split not in SPLITS:
+            raise click.BadParameter(f"got split {split!r}, expected {', '.join(SPLITS)}")
+    return counts
 
 
 @click.group()
@@ -26,9 +41,15 @@ def phantom() -> None:
 
 
 @phantom.command()
-@click.option("--patients", type=click.IntRange(1), required=True)
+@click.option("--patients", type=click.IntRange(1), help="Of one split.")
 @click.option("--seed", type=click.IntRange(0), required=True)
 @click.option("--split", type=click.Choice(SPLITS), default="test", show_default=True)
+@click.option(
+    "--splits",
+    callback=_counts,
+    metavar="SPLIT=PATIENTS,...",
+    help="Several splits at once, in place of --patients; none shares a patient with another.",
+)
 @click.option(
     "--fault",
     "faults",
@@ -46,37 +67,43 @@ def phantom() -> None:
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 @json_option
 def xray(
-    patients: int,
+    patients: int | None,
     seed: int,
     split: str,
+    splits: dict[str, int],
     faults: tuple[str, ...],
     header: Header,
     output: Path,
     as_json: bool,
 ) -> None:
-    """Write a case set of lateral cervical radiographs.
+    """Write a case set of lateral cervical radiographs, on all cores.
 
-    The same seed gives the same patients; different seeds give different ones.
+    The same seed gives the same patients; different seeds give different ones. A test that stays
+    locked should have 300 patients or more.
 
     \b
     Example:
       cspine phantom xray --patients 60 --seed 7 -o build/cases
+      cspine phantom xray --splits train=200,calibration=24,tuning=50,test=300 --seed 8 -o build/all
     """
-    from cspine_phantom.cases import write_cases
+    from cspine_phantom.cases import write_splits
 
+    if (patients is None) == (not splits):
+        raise click.UsageError("Give either --patients or --splits.")
     if (output / "cases.csv").exists():
         raise ModelError(f"{output}: holds a case set already; choose another place")
-    path = write_cases(
+    wanted = splits if patients is None else {split: patients}
+    path = write_splits(
         output,
-        patients=patients,
+        splits=wanted,
         seed=seed,
-        split=split,
         faults=faults,
         header=header,
         progress=counter("study"),
     )
+    studies = sum(wanted.values()) + len(wanted) * len(faults)
     if as_json:
-        emit_json({"cases": str(path), "studies": patients + len(faults)})
+        emit_json({"cases": str(path), "studies": studies})
     else:
         click.echo(path)
 
@@ -100,7 +127,7 @@ def admission(
     from cspine.bundle import Bundle
     from cspine.device import this_device
     from cspine.precision import choose
-    from cspine_phantom.admission import measure_admission
+    from cspine_phantom.measure.admission import measure_admission
 
     opened = Bundle.open(bundle)
     choice = choose(opened, this_device(), backend="onnxruntime", precision=None)
@@ -117,6 +144,34 @@ def admission(
 
 
 @phantom.command()
+@click.option("--patients", type=click.IntRange(20), default=200, show_default=True)
+@click.option("--seed", type=click.IntRange(0), required=True)
+@click.option("--record", type=click.Path(path_type=Path), help="Write every figure here.")
+@json_option
+def audit(patients: int, seed: int, record: Path | None, as_json: bool) -> None:
+    """Measure phantoms: noise, contrast and greys beside published ranges, and leaks of the label.
+
+    \b
+    Example:
+      cspine phantom audit --seed 3003 --record benchmarks/records/phantoms.json
+    """
+    from cspine_phantom.measure.audit import measure_phantoms
+
+    found = measure_phantoms(patients=patients, seed=seed, progress=counter("film"))
+    rows = [
+        [row.quantity, row.site, row.value, f"{row.low:g} to {row.high:g}", row.unit,
+         " to ".join(f"{end:g}" for end in row.published or ()), row.source]
+        for row in found.measured
+    ]  # fmt: skip
+    rows += [
+        [f"AUC of {row.what}", "all", row.auc, f"{row.low:g} to {row.high:g}", "", "", ""]
+        for row in found.told
+    ]
+    header = ["quantity", "site", "median", "5 to 95 %", "unit", "published", "by"]
+    _tell(found, header, rows, record=record, as_json=as_json)
+
+
+@phantom.command()
 @click.option("--repeats", type=click.IntRange(6), default=30, show_default=True)
 @click.option("--record", type=click.Path(path_type=Path), help="Write every sample here.")
 @json_option
@@ -129,7 +184,7 @@ def reading(repeats: int, record: Path | None, as_json: bool) -> None:
     """
     from tempfile import TemporaryDirectory
 
-    from cspine_phantom.reading import measure_reading
+    from cspine_phantom.measure.reading import measure_reading
 
     with TemporaryDirectory() as folder:
         found = measure_reading(Path(folder), repeats=repeats, progress=counter("syntax"))
@@ -145,24 +200,54 @@ def reading(repeats: int, record: Path | None, as_json: bool) -> None:
 @phantom.command()
 @click.argument("pipeline")
 @click.option("--stage", "stages", multiple=True, help="Train only this one; may be repeated.")
+@click.option(
+    "--size",
+    type=click.Choice(["reference", "published"]),
+    default="reference",
+    show_default=True,
+    help="The classifier of the pipeline file, or a ResNet-50 with a pipeline file of its own.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 @json_option
-def train(pipeline: str, stages: tuple[str, ...], output: Path, as_json: bool) -> None:
+def train(pipeline: str, stages: tuple[str, ...], size: str, output: Path, as_json: bool) -> None:
     """Train the reference checkpoints of PIPELINE on two CPU cores and write them with their log.
 
     \b
     Example:
       cspine phantom train xray-compression -o assets/xray-compression
     """
-    spec = load_spec(shipped_spec(pipeline))
-    from cspine_phantom.train import Recipe
-    from cspine_phantom.train import train as fit  # torch, for this verb only
+    path = shipped_spec(pipeline)
+    from cspine_phantom.training.published import train_published  # torch, for this verb only
+    from cspine_phantom.training.recipe import Recipe
+    from cspine_phantom.training.train import train as train_reference
 
-    log = fit(spec, Recipe(), output, stages=stages)
+    if size == "published":
+        log = train_published(path, Recipe(), output, stages=stages)
+    else:
+        log = train_reference(load_spec(path), Recipe(), output, stages=stages)
     if as_json:
         emit_json(log)
     else:
         click.echo(output / "train.json")
+
+
+@phantom.command()
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+@json_option
+def sheets(output: Path, as_json: bool) -> None:
+    """Write contact sheets of phantoms: of every site, by severity, and of every fault.
+
+    \b
+    Example:
+      cspine phantom sheets -o docs/images
+    """
+    from cspine_phantom.sheets import write_sheets
+
+    paths = write_sheets(output, progress=counter("film"))
+    if as_json:
+        emit_json({"sheets": [str(path) for path in paths]})
+    else:
+        click.echo("\n".join(map(str, paths)))
 
 
 @click.command()

@@ -24,7 +24,7 @@ from cspine_calibration.estimate import DEFAULT
 from cspine_calibration.targets import TARGETS
 from cspine_export.export import export
 from cspine_phantom.cases import write_cases
-from cspine_phantom.faults import FAULTS
+from cspine_phantom.faults.film import FAULTS
 
 PIPELINE = "xray-compression"
 

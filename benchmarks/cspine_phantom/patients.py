@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 Face = Literal["left", "right"]
+
+Posture = Literal["lordotic", "straight", "kyphotic", "forward head"]
 
 VERTEBRAE = ("C2", "C3", "C4", "C5", "C6", "C7", "T1")
 """Label ``i + 1`` of a mask is the body of ``VERTEBRAE[i]``."""
@@ -15,7 +18,7 @@ VERTEBRAE = ("C2", "C3", "C4", "C5", "C6", "C7", "T1")
 LEVELS = ("C2/3", "C3/4", "C4/5", "C5/6", "C6/7", "C7/T1")
 """Level ``i`` is the disc below ``VERTEBRAE[i]``."""
 
-SITES = ("A", "B", "C")
+SITES = ("A", "B", "C", "D")
 
 SHARED = 0.3
 """Correlation of the severities of two levels of one patient."""
@@ -26,12 +29,12 @@ READER_NOISE = 0.2
 THRESHOLD = 0.6
 """A level is positive above it: P(N(0, 1 + 0.2²) > 0.6) is 27.8 %."""
 
-_STREAMS = {"patient": 0, "anatomy": 1, "picture": 2}
+Stream = Literal["patient", "anatomy", "picture", "posture"]
+
+_STREAMS: dict[Stream, int] = {"patient": 0, "anatomy": 1, "picture": 2, "posture": 3}
 
 
-def generator(
-    seed: int, number: int, *, stream: Literal["patient", "anatomy", "picture"]
-) -> np.random.Generator:
+def generator(seed: int, number: int, *, stream: Stream) -> np.random.Generator:
     """Return the random stream of one aspect of one patient.
 
     The aspects have streams of their own so that a change to how a picture is formed leaves the
@@ -47,11 +50,48 @@ def generator(
 
 
 @dataclass(frozen=True)
+class _Stance:
+    """How often necks are held so, and the mean and spread of the angles."""
+
+    name: Posture
+    share: float
+    lordosis_deg: tuple[float, float]
+    t1_slope_deg: tuple[float, float]
+    gaze_deg: tuple[float, float]
+
+
+# About two in three necks are lordotic; the mean of all is near the 12.7 degrees of C2-C7 that
+# Guo et al. (2018) print. A straight neck stands on a flat T1, a forward head on a steep one and
+# looks up from it.
+_POSTURES = (
+    _Stance("lordotic", 0.52, (20.0, 5.5), (25.0, 4.5), (0.0, 4.0)),
+    _Stance("straight", 0.20, (5.0, 2.5), (19.0, 4.0), (1.0, 4.0)),
+    _Stance("kyphotic", 0.12, (-7.0, 4.0), (15.0, 3.5), (4.0, 4.0)),
+    _Stance("forward head", 0.16, (12.0, 4.5), (32.0, 3.5), (10.0, 4.0)),
+)
+_SHARES = np.cumsum([stance.share for stance in _POSTURES])[:-1]
+
+
+@dataclass(frozen=True)
 class Patient:
     """One phantom patient.
 
-    ``severity`` and ``labels`` are ordered as `LEVELS`; angles are in degrees, lengths in
-    millimetres before ``scale`` is applied.
+    Angles are in degrees, lengths in millimetres before ``scale`` is applied.
+
+    Attributes
+    ----------
+    bmi
+        Body mass index, kg/m2: how thick the neck is.
+    lordosis_deg
+        Of the lower endplate of C2 against that of T1, lordosis positive.
+    gaze_deg
+        How far the head is tipped back on the axis.
+    disc_mm
+        Height of a disc of severity 0.
+    severity, labels
+        Ordered as `LEVELS`: what anatomy shows, and what the reader who gives the truth says.
+    second
+        What a second reader says, whose noise is as large and independent.
     """
 
     seed: int
@@ -61,13 +101,17 @@ class Patient:
     age: int
     face: Face
     scale: float
+    bmi: float
+    posture: Posture
     lordosis_deg: float
     t1_slope_deg: float
+    gaze_deg: float
     tilt_deg: float
     canal_mm: float
     disc_mm: float
     severity: tuple[float, ...]
     labels: tuple[bool, ...]
+    second: tuple[bool, ...]
 
     @property
     def identifier(self) -> str:
@@ -86,22 +130,43 @@ def draw_patient(seed: int, number: int) -> Patient:
     rng = generator(seed, number, stream="patient")
     shared = rng.standard_normal()
     severity = np.sqrt(SHARED) * shared + np.sqrt(1 - SHARED) * rng.standard_normal(len(LEVELS))
-    observed = severity + READER_NOISE * rng.standard_normal(len(LEVELS))
+    read = severity + READER_NOISE * rng.standard_normal((2, len(LEVELS)))
     sex: Literal["F", "M"] = "F" if rng.random() < 0.5 else "M"
     stature = rng.normal(1.03 if sex == "M" else 0.96, 0.03)
+    # Age leans on severity so little that what else it changes tells no label.
+    age = int(np.clip(rng.normal(56 + 2 * shared, 13), 22, 88))
+    stance = generator(seed, number, stream="posture")
+    posture = _POSTURES[int(np.searchsorted(_SHARES, stance.random(), side="right"))]
     return Patient(
         seed=seed,
         number=number,
-        site=SITES[int(rng.integers(len(SITES)))],
         sex=sex,
-        age=int(np.clip(rng.normal(56 + 4 * shared, 13), 22, 88)),
+        age=age,
         face="left" if rng.random() < 0.5 else "right",
         scale=float(np.clip(stature, 0.89, 1.09)),
-        lordosis_deg=float(np.clip(rng.normal(14, 8), -6, 32)),
-        t1_slope_deg=float(np.clip(rng.normal(23, 5), 12, 34)),
-        tilt_deg=float(np.clip(rng.normal(0, 4), -9, 9)),
+        bmi=float(np.clip(26 * np.exp(rng.normal(0, 0.16)), 17, 42)),
+        posture=posture.name,
+        lordosis_deg=_clipped(stance, posture.lordosis_deg),
+        t1_slope_deg=_clipped(stance, posture.t1_slope_deg),
+        gaze_deg=_clipped(stance, posture.gaze_deg),
+        tilt_deg=float(np.clip(stance.normal(0, 4), -9, 9)),
         canal_mm=float(np.clip(rng.normal(17.0, 1.1), 14.5, 19.5)),
-        disc_mm=float(np.clip(rng.normal(5.8, 0.5), 4.6, 7.0)),
-        severity=tuple(float(value) for value in severity),
-        labels=tuple(bool(value > THRESHOLD) for value in observed),
+        # Whatever its discs have lost, a neck is as long as others: its length would tell labels.
+        disc_mm=float(np.clip(rng.normal(5.8, 0.5), 4.6, 7.0) / disc_left(severity).mean()),
+        severity=tuple(severity.tolist()),
+        labels=tuple((read[0] > THRESHOLD).tolist()),
+        second=tuple((read[1] > THRESHOLD).tolist()),
+        site=SITES[int(rng.integers(len(SITES)))],
     )
+
+
+def disc_left(severity: ArrayLike) -> NDArray[np.float64]:
+    """Return the part of a disc's height that its severity leaves."""
+    left: NDArray[np.float64] = 1 - 0.13 * np.clip(severity, -2, 3)
+    return left
+
+
+def _clipped(rng: np.random.Generator, spread: tuple[float, float]) -> float:
+    """Draw around a mean with a standard deviation, and no further from it than two and a half."""
+    mean, deviation = spread
+    return float(mean + deviation * np.clip(rng.standard_normal(), -2.5, 2.5))

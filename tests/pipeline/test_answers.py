@@ -25,7 +25,7 @@ def report(request: pytest.FixtureRequest, made: Bundle, sets: Path) -> Report:
 
 
 def test_fp32_is_right_on_patients_it_never_saw(report: Report) -> None:
-    assert report.reference.refused <= 1  # of 60 clean films
+    assert report.reference.refused <= 2  # of 60 clean films; the records have the share of many
     assert report.reference.dice is not None
     assert report.reference.dice >= 0.85
     assert report.reference.auc.value is not None
@@ -34,11 +34,12 @@ def test_fp32_is_right_on_patients_it_never_saw(report: Report) -> None:
 
 def test_int8_is_as_right_as_fp32(report: Report) -> None:
     assert report.verdict == "pass", report.reasons
-    assert -0.02 < report.difference.low <= report.difference.high < 0.02
+    assert -0.01 < report.difference.low <= report.difference.high < 0.01
     assert report.candidate.dice is not None
     assert report.reference.dice is not None
     assert report.candidate.dice >= report.reference.dice - 0.01
-    assert not report.answered_by_one
+    # What FP32 answers, INT8 answers; of a film at a threshold of the screen it may answer more.
+    assert not [name for name in report.answered_by_one if "FP32 only" in name]
 
 
 def test_evidence_lets_int8_answer_on_that_backend_only(report: Report, made: Bundle) -> None:

@@ -28,11 +28,12 @@ from cspine.findings import Findings
 from cspine.pipeline import Pipeline
 from cspine.precision import fp32, int8
 from cspine_phantom.cases import phantom
-from cspine_phantom.faults import Fault
+from cspine_phantom.faults.film import Fault
 
 # Numbers of this seed are chosen for the clearest films, far from every threshold.
 SEED = 3001
-PLAIN = 3
+# Its film has 12 bits, shown through a window, bone bright, and the pitch with a factor.
+PLAIN = 5
 CR = "1.2.840.10008.5.1.4.1.1.1"
 MIRRORED = {"P": "A", "A": "P"}
 
@@ -249,7 +250,7 @@ GATES = [
         "header",
         "no spacing",
         one(**UNSCALED),
-        one(ImagerPixelSpacing=None, PixelSpacing=[0.2, 0.2]),
+        one(ImagerPixelSpacing=None, PixelSpacing=[0.1, 0.1]),
     ),
     Gate(
         "WRONG_ANATOMY",
@@ -266,7 +267,7 @@ GATES = [
         one(AnatomicRegionSequence=coded("45048000")),  # neck
     ),
     seen("other part", 0, "WRONG_ANATOMY"),
-    seen("unseen part", 4, "WRONG_ANATOMY"),
+    seen("unseen part", 3, "WRONG_ANATOMY"),
     Gate(
         "WRONG_VIEW",
         "header",
@@ -321,13 +322,18 @@ GATES = [
         inverted_as_stated,
     ),
     Gate("LOW_QUALITY", "image", "one value", blank, one()),
-    seen("blank", 1, "LOW_QUALITY"),
+    seen("blank", 4, "LOW_QUALITY"),
     seen("clipped", 4, "LOW_QUALITY"),
     seen("low contrast", 3, "LOW_QUALITY"),
+    seen("motion", 1, "LOW_QUALITY"),
+    seen("grid lines", 2, "LOW_QUALITY"),
+    seen("stitched", 1, "LOW_QUALITY"),
+    seen("pasted text", 2, "LOW_QUALITY"),
     seen("hardware", 4, "HARDWARE"),
+    seen("jewellery", 1, "HARDWARE"),
     Gate("OUT_OF_SCOPE", "header", "too young", one(PatientAge="017Y"), one(PatientAge="018Y")),
     Gate("OUT_OF_SCOPE", "header", "too old", one(PatientAge="101Y"), one(PatientAge="100Y")),
-    seen("c7 hidden", 60, "NOT_VISIBLE"),
+    seen("c7 hidden", 0, "NOT_VISIBLE"),
     Gate(
         "MODEL_UNSURE",
         "answer",

@@ -12,6 +12,7 @@ from cspine.errors import ModelError
 from cspine_bench.cases import read_cases
 
 LEVELS = ("C2/3", "C3/4")
+POINTS = "study,patient,split,points,mask,C2/3,C3/4"
 HEADER = "study,patient,split,mask,C2/3,C3/4"
 ROWS = (
     "studies/a,p1,test,a.png,0,1",
@@ -52,6 +53,36 @@ def test_a_split_is_read_with_its_lines_and_labels(folder: Path) -> None:
     np.testing.assert_array_equal(mask, np.full((3, 4), 7))
 
 
+def test_landmarks_are_read_by_name(folder: Path) -> None:
+    (folder / "a.csv").write_text("name,column,row\nHP,1.5,-2\nOC,3,4.25\n")
+    write(folder, "studies/a,p1,test,a.csv,,0,1", "studies/b,p2,test,,,1,", header=POINTS)
+    first, second = read_cases(folder, split="test", levels=LEVELS).cases
+    assert first.read_points() == {"HP": (1.5, -2.0), "OC": (3.0, 4.25)}
+    assert second.read_points() == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["name,x,y\nHP,1,2\n", "name,column,row\nHP,1\n", "name,column,row\nHP,a,b\n"]
+)
+def test_a_file_of_no_landmarks_is_refused(folder: Path, text: str) -> None:
+    (folder / "a.csv").write_text(text)
+    write(folder, "studies/a,p1,test,a.csv,,0,1", header=POINTS)
+    (case,) = read_cases(folder, split="test", levels=LEVELS).cases
+    with pytest.raises(ModelError, match="line 2: the points are no CSV of name, column, row"):
+        case.read_points()
+
+
+def test_severities_are_read_where_they_are_stated(folder: Path) -> None:
+    header = HEADER + ",severity C2/3,severity C3/4"
+    write(folder, "studies/a,p1,test,,0,1,-0.25,1e0", "studies/b,p2,test,,1,,,", header=header)
+    first, second = read_cases(folder, split="test", levels=LEVELS).cases
+    assert first.severity == {"C2/3": -0.25, "C3/4": 1.0}
+    assert second.severity == {}
+    for text in ("much", "nan", "inf"):
+        message = fault(folder, f"studies/a,p1,test,,0,1,,{text}", header=header)
+        assert message == f"cases.csv, line 2, severity C3/4: got {text!r}, expected a number"
+
+
 def test_the_digest_is_of_the_table_and_of_every_file(folder: Path) -> None:
     before = read_cases(folder, split="test", levels=LEVELS)
     assert read_cases(folder, split="test", levels=LEVELS) == before
@@ -66,7 +97,10 @@ def test_the_digest_is_of_the_table_and_of_every_file(folder: Path) -> None:
     ("rows", "message"),
     [
         (("studies/a,p1,test,,0",), "line 2: 6 fields, expected 6"),
-        (("studies/a,p1,train,,0,1",), "line 2: split 'train', expected calibration, tuning, test"),
+        (
+            ("studies/a,p1,locked,,0,1",),
+            "line 2: split 'locked', expected train, calibration, tuning, test",
+        ),
         (("studies/a,p1,test,,0,2",), "line 2, C3/4: got '2', expected 0, 1"),
         (("studies/x,p1,test,,0,1",), "line 2: a file that it names is missing"),
         (("../outside,p1,test,,0,1",), "line 2: a path leads out of the case set"),

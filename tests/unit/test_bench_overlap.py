@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn import metrics
 
 from cspine.errors import ModelError
-from cspine_bench.overlap import dice, mean_dice
+from cspine_bench.overlap import dice, mean_dice, overlaps_most
 
 LABELS = range(1, 5)
 
@@ -58,6 +58,19 @@ def test_every_label_of_a_byte_is_counted_without_overflow():
 def test_mean_of_nothing_is_nan():
     assert math.isnan(mean_dice({}))
     assert math.isnan(mean_dice({1: math.nan}))
+
+
+def test_a_structure_is_told_by_what_it_covers_most_of():
+    truth = np.array([[1, 1, 2, 2], [3, 3, 8, 8]], np.uint8)
+    found = np.array([[2, 2, 2, 0], [5, 6, 3, 3]], np.uint8)
+
+    def covered(label):
+        return overlaps_most(found, truth, label=label, labels=(1, 2, 3))
+
+    assert covered(2) == 1  # two pixels against one
+    assert covered(5) == covered(6) == 3
+    assert covered(3) is None  # only what is none of the three
+    assert covered(7) is None  # not found at all
 
 
 def test_refusals():

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from cspine.findings import Level
-from cspine_bench.answers import Answers, performance
+from cspine_bench.answers import Answers, dice_change, performance
 from cspine_bench.auc import PairedAuc, paired_auc
 from cspine_bench.cases import Case
 from cspine_bench.interval import Interval
+from cspine_bench.proportion import wilson
 from cspine_bench.verdict import decide
 
 
@@ -73,22 +74,46 @@ def level(*, positive: bool) -> Level:
     )
 
 
+OVERLAP = {2: {"C2": 0.9, "C3": 0.7}, 3: {"C2": math.nan, "C3": math.nan}}
+
+
+def case(row: int) -> Case:
+    return Case(
+        row=row,
+        study=Path(),
+        patient=f"p{row}",
+        labels={"C2/3": row % 2 == 0, "C3/4": False},
+        severity={"C2/3": float(row)} if row < 6 else {},
+        mask=None,
+        points=None,
+    )
+
+
 def test_performance_counts_what_was_not_answered() -> None:
-    cases = [
-        Case(
-            row=row,
-            study=Path(),
-            patient=f"p{row}",
-            labels={"C2/3": row % 2 == 0, "C3/4": False},
-            mask=None,
-        )
-        for row in range(2, 8)
-    ]
+    cases = [case(row) for row in range(2, 8)]
     levels = {(row, "C2/3"): level(positive=row % 2 == 0) for row in range(2, 7)}
     logits = {key: 1.5 if found.positive else -1.5 for key, found in levels.items()}
-    answers = Answers(logits, levels, {7: "WRONG_VIEW"}, {"C2": [0.9, math.nan], "C3": [0.7]})
+    answers = Answers(logits, levels, {7: "WRONG_VIEW"}, OVERLAP, {2: True, 3: False, 4: True})
     found = performance(answers, cases, sorted(levels))
     assert (found.cases, found.refused, found.levels, found.unanswered) == (6, 1, 5, 7)
     assert found.auc.value == found.accuracy.value == found.sensitivity.value == 1.0
     assert found.dice == pytest.approx(0.8)
     assert found.worst_vertebra == pytest.approx(0.7)
+    assert found.numbering.value == pytest.approx(2 / 3)
+    alone = wilson(2, 3)  # one study a patient
+    assert (found.numbering.low, found.numbering.high) == pytest.approx((alone.low, alone.high))
+    # High, low, high, low against 2 to 5; line 6 states no severity.
+    assert found.severity.value == pytest.approx(-math.sqrt(1 / 5))
+
+
+def test_the_dice_of_a_study_is_compared_with_itself() -> None:
+    cases = [case(row) for row in range(2, 7)]
+    before = {2: {"C2": 0.9, "C3": 0.7}, 3: {"C2": 0.8, "C3": math.nan}, 4: {"C2": math.nan}}
+    after = {2: {"C2": 0.8, "C3": 0.7}, 3: {"C2": 0.9, "C3": math.nan}, 4: {"C2": math.nan}}
+    arms = [Answers({}, {}, {}, each, {}) for each in (before | {5: {"C2": 0.1}}, after)]
+    found = dice_change(*arms, cases)
+    assert found.value == pytest.approx((-0.05 + 0.1) / 2)
+    half = 1.959964 * 0.15 / math.sqrt(2) / math.sqrt(2)  # standard error of two values
+    assert (found.low, found.high) == pytest.approx((0.025 - half, 0.025 + half))
+    one = dice_change(*[Answers({}, {}, {}, {2: each[2]}, {}) for each in (before, after)], cases)
+    assert (one.value, one.low, one.high) == (pytest.approx(-0.05), None, None)

@@ -44,7 +44,7 @@ def htj2k_encoded(*arguments: Any, **options: Any) -> bytes:
 @pytest.fixture(scope="module")
 def crop() -> Values:
     """Return a part of a phantom with bone, soft tissue and air: 53 rows of 37 pixels, 12 bits."""
-    dataset = phantom(seed=7, number=1).dataset
+    dataset = phantom(seed=7, number=0).dataset
     pixels = np.frombuffer(dataset.PixelData, "<u2").reshape(dataset.Rows, dataset.Columns)
     small = np.ascontiguousarray(pixels[:: dataset.Rows // 53, :: dataset.Columns // 37][:53, :37])
     assert np.ptp(small) > 2000

@@ -9,7 +9,7 @@ import pytest
 from pydicom.sr.codedict import codes as concepts
 
 from cspine.codes import CODES
-from cspine_phantom.admission import Admission, Row
+from cspine_phantom.measure.admission import Admission, Row
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "refusals.md"

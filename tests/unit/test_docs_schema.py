@@ -23,10 +23,9 @@ from cspine.pipeline_file import parse_spec
 from cspine.precision import Evidence, believed
 from cspine.stages.levels import level_names
 from cspine.tune import Measured, Tuning
-from cspine_bench import bench, verdict
+from cspine_bench import record, verdict
 from cspine_bench.answers import Figure, Performance
 from cspine_bench.cases import SPLITS, read_cases
-from cspine_bench.latency import quantile_interval, ratio_interval
 from cspine_calibration.emit import Summary
 from cspine_calibration.table import CalibrationTable, summarize
 
@@ -112,9 +111,9 @@ def test_schema_is_current():
         ("figure", Figure),
         ("difference", verdict.Difference),
         ("flip", verdict.Flip),
-        ("The record", bench.Record),
-        ("statistic", bench.Statistic),
-        ("ratio", bench.Ratio),
+        ("The record", record.Record),
+        ("statistic", record.Statistic),
+        ("ratio", record.Ratio),
         ("The manifest", EngineManifest),
         ("The tuning", Tuning),
         ("candidate", Measured),
@@ -195,25 +194,6 @@ def test_the_evidence_is_read():
     assert all(flip.line > 1 for flip in report.flips)
     evidence = msgspec.json.decode(msgspec.json.encode(report), type=Evidence)
     assert believed(evidence, margin=report.auc_margin) == report.verdict
-
-
-def test_the_latency_record_follows_from_its_samples():
-    record = read("Latency record", bench.Record)
-    reference, candidate = record.nanoseconds
-    assert candidate == record.candidate
-    for arm, parts in record.nanoseconds.items():
-        for part, samples in parts.items():
-            found = quantile_interval(np.array(samples).ravel() / 1e6, 0.5)
-            said = record.statistics[arm][part]
-            assert (said.median, said.low, said.high) == (found.value, found.low, found.high)
-    for part, said_ratio in record.speed.items():
-        arms = [np.array(record.nanoseconds[arm][part]) for arm in (reference, candidate)]
-        inverse = ratio_interval(*arms, seed=0)
-        assert said_ratio.value == round(1 / inverse.ratio, 3)
-        assert (said_ratio.low, said_ratio.high) == (
-            round(1 / inverse.high, 3),
-            round(1 / inverse.low, 3),
-        )
 
 
 def test_the_engine_manifest_is_read():

@@ -1,13 +1,24 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import get_args
 
 import numpy as np
 import pytest
 
-from cspine_phantom.patients import LEVELS, SITES, VERTEBRAE, draw_patient
+from cspine_bench.auc import auc
+from cspine_phantom.patients import (
+    LEVELS,
+    SITES,
+    VERTEBRAE,
+    Patient,
+    Posture,
+    Stream,
+    draw_patient,
+    generator,
+)
 
-PINNED_FACTS = ("B", "F", 45, "right")
+PINNED_FACTS = ("M", 61, "right", "lordotic")
 PINNED_SEVERITY = (
     -0.8671187218,
     -1.1547789608,
@@ -20,7 +31,7 @@ PINNED_SEVERITY = (
 
 def test_a_patient_is_the_same_on_every_machine() -> None:
     patient = draw_patient(7, 11)
-    assert (patient.site, patient.sex, patient.age, patient.face) == PINNED_FACTS
+    assert (patient.sex, patient.age, patient.face, patient.posture) == PINNED_FACTS
     assert patient.severity == pytest.approx(PINNED_SEVERITY, abs=1e-9)
 
 
@@ -41,10 +52,14 @@ def test_levels_lie_between_neighbouring_vertebrae() -> None:
     assert list(LEVELS) == names
 
 
-def test_the_population_has_the_stated_statistics() -> None:
-    patients = [draw_patient(5, number) for number in range(3000)]
-    severity = np.array([patient.severity for patient in patients])
-    labels = np.array([patient.labels for patient in patients])
+@pytest.fixture(scope="module")
+def population() -> list[Patient]:
+    return [draw_patient(5, number) for number in range(3000)]
+
+
+def test_the_population_has_the_stated_statistics(population: list[Patient]) -> None:
+    severity = np.array([patient.severity for patient in population])
+    labels = np.array([patient.labels for patient in population])
     assert labels.mean() == pytest.approx(0.278, abs=0.02)
     assert severity.std() == pytest.approx(1.0, abs=0.03)
     correlation = np.corrcoef(severity.T)[np.triu_indices(6, 1)]
@@ -52,5 +67,49 @@ def test_the_population_has_the_stated_statistics() -> None:
     # The classes overlap: reading severity perfectly still misses some labels.
     wrong = labels != (severity > 0.6)
     assert 0.02 < wrong.mean() < 0.08
-    assert {patient.site for patient in patients} == set(SITES)
-    assert {patient.face for patient in patients} == {"left", "right"}
+    assert {patient.site for patient in population} == set(SITES)
+    assert {patient.face for patient in population} == {"left", "right"}
+
+
+def test_two_readers_differ_by_the_same_noise(population: list[Patient]) -> None:
+    severity = np.array([patient.severity for patient in population])
+    first = np.array([patient.labels for patient in population])
+    second = np.array([patient.second for patient in population])
+    wrong = [np.mean(read != (severity > 0.6)) for read in (first, second)]
+    assert wrong[0] == pytest.approx(wrong[1], abs=0.01)
+    # Independent, they differ from one another more often than each from the severity.
+    assert 1.3 < np.mean(first != second) / np.mean(wrong) < 1.9
+
+
+def test_necks_are_held_in_four_ways(population: list[Patient]) -> None:
+    lordosis = np.array([patient.lordosis_deg for patient in population])
+    assert lordosis.mean() == pytest.approx(12.7, abs=1.0)
+    assert (lordosis < 0).mean() == pytest.approx(0.12, abs=0.03)
+    mean = {
+        posture: np.mean([
+            (patient.lordosis_deg, patient.t1_slope_deg, patient.gaze_deg)
+            for patient in population if patient.posture == posture
+        ], axis=0)
+        for posture in get_args(Posture)
+    }  # fmt: skip
+    assert mean["lordotic"][0] > 15 > 10 > mean["straight"][0] > 0 > mean["kyphotic"][0]
+    forward = mean.pop("forward head")
+    assert (forward[1:] > np.max(list(mean.values()), axis=0)[1:]).all()
+
+
+@pytest.mark.parametrize("fact", ["site", "face", "sex", "age", "bmi", "posture", "scale"])
+def test_what_is_not_the_spine_tells_no_label(population: list[Patient], fact: str) -> None:
+    """The classes' shares, or ranks, differ by no more than a background may tell: AUC 0.55."""
+    labels = np.array([patient.labels for patient in population])
+    values = np.array([getattr(patient, fact) for patient in population])
+    if values.dtype.kind in "US":
+        values = np.searchsorted(np.unique(values), values)
+        shares = [labels[values == value].mean() for value in np.unique(values)]
+        values = np.array(shares)[values]  # the best score that these few values can give
+    assert auc(labels.ravel(), np.repeat(values, len(LEVELS))) < 0.55
+
+
+@pytest.mark.parametrize("change", ["posture", "picture", "anatomy"])
+def test_aspects_are_drawn_apart(change: Stream) -> None:
+    streams = [generator(7, 11, stream=stream) for stream in ("patient", change)]
+    assert streams[0].random() != streams[1].random()

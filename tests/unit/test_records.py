@@ -7,35 +7,42 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
-from cspine_bench.bench import NETWORKS, Record
+from cspine_bench.assess import assessed
 from cspine_bench.latency import ratio_interval
 from cspine_bench.proportion import wilson
+from cspine_bench.record import read_record
+from cspine_bench.scenario import NETWORKS
 from cspine_bench.verdict import Report
 from cspine_calibration.targets import TARGETS
-from cspine_phantom.admission import EXPECTED, HEADERS, Admission
-from cspine_phantom.reading import Reading, ReadingRecord
+from cspine_phantom.measure.admission import EXPECTED, HEADERS, Admission
+from cspine_phantom.measure.ideal import ideal_auc
+from cspine_phantom.measure.reading import Reading, ReadingRecord
 
 RECORDS = Path(__file__).parents[2] / "benchmarks" / "records"
 LATENCY = sorted(RECORDS.glob("*cpu-o*.json"))
 VERDICTS = sorted(RECORDS.glob("*.o*.o*.*.json"))
 ADMISSIONS = sorted(RECORDS.glob("*-admission.json"))
 READINGS = sorted(RECORDS.glob("*-reading.json"))
+# What a pixel of a millimetre shows of some of these films is little: docs/refusals.md.
+SEEN_AT_TIMES = {
+    "motion": 0.85,
+    "grid lines": 0.9,
+    "jewellery": 0.9,
+    "pasted text": 0.8,
+    "stitched": 0.6,
+}
 CAMPAIGNS = sorted(RECORDS.glob("*-fuzz.json"))
 
 
 @pytest.mark.parametrize("path", LATENCY, ids=lambda path: path.name)
 def test_int8_runs_the_networks_at_least_1_8_times_as_fast(path: Path) -> None:
-    record = msgspec.json.decode(path.read_bytes(), type=Record)
-    assert {"avx512_vnni", "avx_vnni"} & set(record.device["flags"])  # type: ignore[call-overload]
-    arms = list(record.nanoseconds)
-    reference, candidate = (np.array(record.nanoseconds[arm][NETWORKS]) for arm in arms)
-    again = ratio_interval(reference, candidate, seed=0)
-    assert record.speed[NETWORKS].value == pytest.approx(1 / again.ratio, abs=1e-3)
-    assert record.speed[NETWORKS].low == pytest.approx(1 / again.high, abs=1e-3)
+    record = read_record(path)
+    assert {"avx512_vnni", "avx_vnni"} & set(record.device["flags"])
+    assert record == assessed(record)
+    assert record.verdict is None  # neither judged nor void
     assert record.speed[NETWORKS].low >= 1.8
 
 
@@ -44,11 +51,23 @@ def test_verdicts_meet_what_was_promised(path: Path) -> None:
     report = msgspec.json.decode(path.read_bytes(), type=Report)
     assert report.verdict == "pass"
     assert report.reference.cases >= 300
-    assert report.reference.auc.low is not None
-    assert report.reference.auc.low >= 0.90
     assert report.reference.dice is not None
-    assert report.reference.dice >= 0.85
-    assert -0.02 < report.difference.low <= report.difference.high < 0.02
+    assert report.reference.dice >= 0.90
+    assert report.reference.numbering.value is not None
+    assert report.reference.numbering.value >= 0.99
+    assert report.reference.severity.low is not None
+    assert report.reference.severity.low > 0.9
+    assert report.reference.auc.value is not None
+    assert abs(report.reference.auc.value - ideal_auc()) <= 0.03
+    assert -0.01 < report.difference.low <= report.difference.high < 0.01
+    assert report.flip_rate.value is not None
+    assert report.flip_rate.value <= 0.01
+    assert report.dice_difference.low is not None
+    assert report.dice_difference.low >= -0.01
+
+
+def test_the_best_that_anyone_can_do_is_neither_perfect_nor_poor() -> None:
+    assert 0.95 <= ideal_auc() <= 0.995
 
 
 def test_both_kinds_are_there() -> None:
@@ -65,8 +84,10 @@ def test_admission_tells_every_fault_and_lets_clean_films_in(path: Path) -> None
         share = wilson(row.right, row.films)
         assert (row.low, row.high) == (round(share.low, 4), round(share.high, 4)), row
         assert sum(row.codes.values()) == row.films >= 50, row
-        if row.fault == "unseen part":  # of which the screen was shown none: refused all the same
+        if row.fault in ("unseen part", "c7 hidden"):  # the code may be another; no answer is given
             assert row.missed == 0, row
+        elif row.fault in SEEN_AT_TIMES:
+            assert row.right >= SEEN_AT_TIMES[row.fault] * row.films, row
         else:
             assert row.right >= (0.98 if row.fault == "none" else 0.95) * row.films, row
 

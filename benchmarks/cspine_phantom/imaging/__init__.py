@@ -1,0 +1,1 @@
+"""From a scene to a DICOM object: beam, detector, processing, header."""

@@ -1,0 +1,1 @@
+"""The reference checkpoints, from phantoms."""

@@ -1,0 +1,67 @@
+"""Training the localiser: every pixel of a film, as the device sees it, gets its label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.nn import functional
+
+from cspine.spec import Segment
+from cspine_export.architecture import build_network
+from cspine_phantom.training.augment import moved, rescanned
+from cspine_phantom.training.fit import Tensor, fit, forward, predict
+from cspine_phantom.training.recipe import Recipe
+from cspine_phantom.training.tensors import Samples
+
+
+def train_localiser(
+    stage: Segment, data: Samples, held: Samples, recipe: Recipe
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Fit the localiser and report its Dice on the tuning patients, label by label."""
+    rng = np.random.default_rng([recipe.seed, 2])
+    classes = len(stage.labels)
+
+    def step(network: nn.Module, _: int) -> Tensor:
+        images, masks = [], []
+        for i in rng.integers(0, len(data.images), recipe.segment_batch):
+            image, mask = moved(
+                data.images[i].astype(np.float32),
+                data.masks[i],
+                rng,
+                upside_down=recipe.upside_down,
+            )
+            images.append(rescanned(image, rng, pixel_mm=stage.spacing_mm, noise=recipe.noise))
+            masks.append(mask.astype(np.int64))
+        wanted = torch.from_numpy(np.stack(masks))
+        logits = forward(network, torch.from_numpy(np.stack(images)[:, None]))
+        return functional.cross_entropy(logits, wanted) + _dice_loss(logits, wanted, classes)
+
+    torch.manual_seed(recipe.seed)
+    network = build_network(stage.architecture)
+    network, losses = fit(network, step, recipe.segment_steps, **recipe.pace)
+    seen = predict(network, held.images).argmax(1)
+    overlap = [
+        [_dice(found == k, mask == k) for k in range(1, classes)]
+        for found, mask in zip(seen, held.masks, strict=True)
+    ]
+    means = np.nanmean(np.array(overlap), axis=0)
+    named = {
+        label: round(float(mean), 4) for label, mean in zip(stage.labels[1:], means, strict=True)
+    }
+    return network, {"loss": losses, "tuning_dice": named}
+
+
+def _dice_loss(logits: Tensor, masks: Tensor, classes: int) -> Tensor:
+    wanted = functional.one_hot(masks, classes).movedim(-1, 1).float()
+    given = logits.softmax(1)
+    both = (given * wanted).sum((0, 2, 3))
+    return 1 - (2 * both / ((given + wanted).sum((0, 2, 3)) + 1e-6))[1:].mean()
+
+
+def _dice(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
+    total = int(a.sum()) + int(b.sum())
+    return 2 * int((a & b).sum()) / total if total else float("nan")

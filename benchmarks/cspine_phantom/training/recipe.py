@@ -1,0 +1,49 @@
+"""How the reference checkpoints are trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Seed, number of films, and pace of the three trainings.
+
+    Attributes
+    ----------
+    seed
+        That of the training patients; the tuning patients and the films of the screen have those
+        that follow it.
+    frontal_films, hidden_films
+        Films for the localiser alone: see :func:`cspine_phantom.training.tensors.gather`.
+    upside_down
+        Part of the localiser's images that is turned over, with nothing to be found on them.
+    variants
+        Crops of a level, all but the first displaced.
+    noise
+        Largest standard deviation of the noise added, a part of white.
+    """
+
+    seed: int = 20261121
+    train_patients: int = 1600
+    frontal_films: int = 160
+    hidden_films: int = 240
+    upside_down: float = 0.15
+    tuning_patients: int = 150
+    variants: int = 4
+    noise: float = 0.04
+    segment_steps: int = 1800
+    segment_batch: int = 8
+    classify_epochs: int = 9
+    classify_batch: int = 48
+    screen_clean: int = 1300
+    screen_of_each: int = 110
+    screen_epochs: int = 13
+    screen_batch: int = 32
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-2
+
+    @property
+    def pace(self) -> dict[str, float]:
+        """What :func:`cspine_phantom.training.fit.fit` takes."""
+        return {"learning_rate": self.learning_rate, "weight_decay": self.weight_decay}
