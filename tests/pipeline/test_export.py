@@ -130,7 +130,7 @@ def test_stages_and_checkpoints_must_match(tmp_path: Path, checkpoints: dict[str
 @pytest.mark.parametrize(
     ("kind", "key", "count", "message"),
     [
-        (Screen, "num_classes", 10, r"'screen': .* \(2, 10\), expected \(2, 11\) for its 11 signs"),
+        (Screen, "num_classes", 10, r"'screen': .* \(2, 10\), expected \(2, 15\) for its 15 signs"),
         (Segment, "out_channels", 10, r"'localise': .* \(2, 10, .*, expected \(2, 9, .* 9 labels"),
         (Segment, "deep_supervision", True, None),  # in evaluation it returns one map all the same
     ],
