@@ -1,4 +1,4 @@
-"""``cspine verify`` and ``cspine bench``."""
+"""The command line of ``cspine bench``."""
 
 from __future__ import annotations
 
@@ -14,32 +14,26 @@ from cspine.console import (
     EXIT_GATE_FAILED,
     EXIT_INCONCLUSIVE,
     backend_option,
-    bundle_argument,
     counter,
     emit_json,
     json_option,
-    table,
     threads_option,
 )
 from cspine.device import this_device
 from cspine.dicom.select import read_all
 from cspine.files import check_writable, write_atomic
-from cspine.precision import evidence_path, fp32, int8
-from cspine_bench.answers import Figure
+from cspine.precision import fp32, int8
 from cspine_bench.assess import assessed, record_checks
 from cspine_bench.bench import bench as measure
 from cspine_bench.bench import fresh_starts, sides
-from cspine_bench.cases import read_cases
 from cspine_bench.comparison import Comparison, check_digests
 from cspine_bench.equivalence import MEDIAN_MARGIN, MEMORY_MARGIN
-from cspine_bench.layout import record_text as record_text
+from cspine_bench.layout import record_text
 from cspine_bench.record import Gate, Record, read_record
 from cspine_bench.report import junit as junit_xml
 from cspine_bench.report import markdown as markdown_table
 from cspine_bench.scenario import Name
 from cspine_bench.scenario import scenario as arriving
-from cspine_bench.verdict import Report, answered_levels
-from cspine_bench.verdict import verify as judge
 
 EXITS = {
     "pass": 0,
@@ -48,40 +42,6 @@ EXITS = {
     "void": EXIT_INCONCLUSIVE,
 }
 POSITIVE = click.FloatRange(0, min_open=True)
-
-
-@click.command()
-@bundle_argument
-@click.option(
-    "--set",
-    "folder",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Case set; its split `test` is the locked set.",
-)
-@backend_option
-@threads_option
-@json_option
-def verify(bundle: Path, folder: Path, backend: str, threads: int | None, as_json: bool) -> None:
-    """Judge BUNDLE's INT8 against its FP32 on the same cases, and keep the evidence.
-
-    Exit status: 0 pass, 1 fail, 3 inconclusive.
-
-    \b
-    Example:
-      cspine verify build/xray.cspine --set cases/
-    """
-    opened = Bundle.open(bundle)
-    candidate = int8(backend, this_device())
-    cases = read_cases(folder, split="test", levels=answered_levels(opened))
-    report = judge(opened, candidate, cases, threads=threads)
-    if as_json:
-        emit_json(report)
-    else:
-        click.echo(report_text(report))
-        kept = evidence_path(opened, candidate, set_digest=report.set_digest)
-        click.echo(f"\nevidence: {kept}")
-    sys.exit(EXITS[report.verdict])
 
 
 @click.command()
@@ -234,57 +194,3 @@ def bench(
 def _earlier(path: Path) -> Bundle | Record:
     """Read what a bundle is held against: a folder is a bundle, a file the record of one."""
     return Bundle.open(path) if path.is_dir() else read_record(path)
-
-
-def report_text(report: Report) -> str:
-    """Lay out a verdict."""
-    rows = [
-        [name, _shown(getattr(report.reference, field)), _shown(getattr(report.candidate, field))]
-        for name, field in _PERFORMANCE
-    ]
-    flips = [
-        [flip.line, flip.level, int(flip.truth), f"{flip.reference:.4f}", f"{flip.candidate:.4f}"]
-        for flip in report.flips
-    ]
-    difference = report.difference
-    lines = [
-        table(["", "FP32", f"INT8, {report.backend}"], rows),
-        "",
-        f"AUC difference {difference.value:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}]"
-        + (" (no spread was seen: exact bound)" if difference.degenerate else ""),
-        f"Dice difference {_shown(report.dice_difference, signed=True)}",
-        f"flipped decisions: {len(flips)} of {report.candidate.levels}, {_shown(report.flip_rate)}",
-    ]
-    if flips:
-        lines.append(table(["line", "level", "truth", "FP32", "INT8"], flips))
-    lines += [f"answered by one only: {name}" for name in report.answered_by_one]
-    return "\n".join([*lines, "", f"{report.verdict}: {'; '.join(report.reasons)}"])
-
-
-_PERFORMANCE = [
-    ("cases", "cases"),
-    ("refused", "refused"),
-    ("levels", "levels"),
-    ("unanswered", "unanswered"),
-    ("AUC", "auc"),
-    ("accuracy", "accuracy"),
-    ("sensitivity", "sensitivity"),
-    ("specificity", "specificity"),
-    ("F1", "f1"),
-    ("kappa", "kappa"),
-    ("severity, Spearman", "severity"),
-    ("numbered right", "numbering"),
-    ("Dice", "dice"),
-    ("worst vertebra's Dice", "worst_vertebra"),
-]
-
-
-def _shown(value: Figure | float | int | None, *, signed: bool = False) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, Figure):
-        if value.value is None or value.low is None or value.high is None:
-            return "-"
-        form = "+.4f" if signed else ".4f"
-        return f"{value.value:{form}} [{value.low:{form}}, {value.high:{form}}]"
-    return str(value) if isinstance(value, int) else f"{value:.4f}"

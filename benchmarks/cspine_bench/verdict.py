@@ -2,203 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import msgspec
-import numpy as np
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from cspine.bundle import Bundle
 from cspine.device import installed, this_device
 from cspine.errors import ModelError
 from cspine.files import write_atomic
+from cspine.findings import Refused
 from cspine.pipeline import Pipeline
-from cspine.precision import Choice, Verdict, evidence_path, fp32
-from cspine.spec import Classify, Levels
+from cspine.precision import Choice, evidence_path, fp32
+from cspine.spec import Accept, Classify, Levels
 from cspine.stages.levels import level_names
-from cspine_bench.answers import (
-    Answers,
-    Figure,
-    Key,
-    Performance,
-    answer,
-    dice_change,
-    performance,
-    proportion,
-)
-from cspine_bench.auc import PairedAuc, paired_auc
+from cspine_bench.answers import Decoded, answer, patient_numbers
 from cspine_bench.cases import FILE, Case, CaseSet, study_digest
+from cspine_bench.evidence import Report, Trial, evidence_bytes
+from cspine_bench.journal import Journal
+from cspine_bench.judge import judge
+from cspine_bench.looks import Look, check_looks, put_on_record
+
+# Keys of a file's provenance that hold digests of studies, and what was done on those.
+_SHAPED = {"studies": "calibrated", "tuned_on": "tuned"}
 
 
-class Flip(msgspec.Struct, frozen=True):
-    """A decision that differs; the case is named by its line in ``cases.csv``."""
-
-    line: int
-    level: str
-    truth: bool
-    reference: float
-    candidate: float
+def _silent(done: int, total: int) -> None:
+    """Show nothing."""
 
 
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """Candidate's AUC less the reference's: paired DeLong, clustered by patient, 95 %."""
-
-    value: float
-    low: float
-    high: float
-    degenerate: bool
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a verdict rests on; the file is the evidence.
-
-    ``dice_difference`` is the candidate's Dice less the reference's, the mean over studies that
-    both answered; ``flip_rate`` the share of levels that both answered whose decision differs.
-    Both intervals are clustered by patient; neither is a criterion.
-    """
-
-    bundle: str
-    backend: str
-    target: str
-    verdict: Verdict
-    reasons: tuple[str, ...]
-    auc_margin: float
-    threshold: float
-    set_digest: str
-    reference: Performance
-    candidate: Performance
-    difference: Difference
-    dice_difference: Figure
-    flip_rate: Figure
-    flips: tuple[Flip, ...]
-    answered_by_one: tuple[str, ...]
-    device: dict[str, object]
-    versions: dict[str, str | None]
-
-
-def verify(bundle: Bundle, candidate: Choice, cases: CaseSet, *, threads: int | None) -> Report:
+def verify(
+    bundle: Bundle,
+    candidate: Choice,
+    cases: CaseSet,
+    *,
+    threads: int | None,
+    progress: Callable[[int, int], None] = _silent,
+) -> Report:
     """Run both precisions over a locked set, judge the candidate and keep the evidence.
 
-    The reference is FP32 on ONNX Runtime's CPU provider, whatever the candidate's backend.
+    The reference is FP32 on ONNX Runtime's CPU provider, whatever the candidate's backend. What was
+    answered before a kill is not asked again. The set's record of looks counts this candidate.
+
+    Parameters
+    ----------
+    threads
+        CPU threads for one inference.
+    progress
+        Called with the cases answered and their number.
 
     Raises
     ------
     ModelError
-        If the bundle was calibrated on a study of the set, or the set is too one-sided to judge.
+        If the bundle was calibrated or tuned on a study of the set, the set is too one-sided to
+        judge, or its looks cannot be put on record.
     """
-    _check_locked(bundle, cases)
-    reference = Pipeline.open(bundle, fp32("onnxruntime"), threads=threads)
-    tested = Pipeline.open(bundle, candidate, threads=threads)
-    try:
-        answers = [answer(pipeline, cases.cases) for pipeline in (reference, tested)]
-    finally:
-        reference.close()
-        tested.close()
-    report = _judge(bundle, candidate, cases, *answers)
-    text = msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
-    write_atomic(evidence_path(bundle, candidate, set_digest=report.set_digest), text)
-    return report
-
-
-def decide(
-    difference: PairedAuc, *, margin: float, lost: Sequence[str]
-) -> tuple[Verdict, tuple[str, ...]]:
-    """Judge non-inferiority of the AUC.
-
-    ``fail`` if the whole interval lies below the margin, ``pass`` if it lies above and nothing
-    that the reference answered is left unanswered, else ``inconclusive``.
-    """
-    low, high = difference.interval.low, difference.interval.high
-    found = f"the 95 % interval of the AUC difference is {low:+.4f} to {high:+.4f}"
-    if high < -margin:
-        return "fail", (f"{found}, wholly below the margin of {-margin:+.4f}",)
-    if low <= -margin:
-        return "inconclusive", (f"{found} and holds the margin of {-margin:+.4f}: add cases",)
-    if lost:
-        return "inconclusive", (f"{len(lost)} levels are answered by FP32 alone",)
-    return "pass", (f"{found}, above the margin of {-margin:+.4f}",)
-
-
-def _judge(
-    bundle: Bundle, candidate: Choice, cases: CaseSet, reference: Answers, tested: Answers
-) -> Report:
-    classify: Classify = bundle.spec.only(Classify)
-    labelled = [(case.row, level) for case in cases.cases for level in case.labels]
-    keys = [key for key in labelled if key in reference.logits and key in tested.logits]
-    truth = _truth(cases.cases, keys)
-    if not 0 < sum(truth) < len(truth):
-        raise ModelError("the answered levels of the set are all of one class; add cases")
-    patients = {case.row: case.patient for case in cases.cases}
-    of_key = np.array([patients[row] for row, _ in keys])
-    difference = paired_auc(
-        truth,
-        np.array([reference.logits[key] for key in keys]),
-        np.array([tested.logits[key] for key in keys]),
-        clusters=of_key,
-    )
-    lost = [_named(key) for key in labelled if key in reference.logits and key not in tested.logits]
-    gained = [
-        _named(key) for key in labelled if key in tested.logits and key not in reference.logits
-    ]
-    margin = bundle.spec.gate.auc_margin
-    verdict, reasons = decide(difference, margin=margin, lost=lost)
-    flipped = [reference.levels[key].positive != tested.levels[key].positive for key in keys]
-    both = [performance(answers, cases.cases, keys) for answers in (reference, tested)]
-    return Report(
+    check_looks(cases.folder)
+    kept = evidence_path(bundle, candidate, set_digest=cases.digest)
+    device = this_device().facts()
+    versions = {name: installed(name) for name in ("cspine", "onnxruntime", "openvino")}
+    look = Look(
         bundle=bundle.digest,
         backend=candidate.backend,
         target=candidate.target or "fp32",
-        verdict=verdict,
-        reasons=reasons,
-        auc_margin=margin,
-        threshold=classify.threshold,
         set_digest=cases.digest,
-        reference=both[0],
-        candidate=both[1],
-        difference=Difference(
-            value=difference.difference,
-            low=difference.interval.low,
-            high=difference.interval.high,
-            degenerate=difference.degenerate,
-        ),
-        dice_difference=dice_change(reference, tested, cases.cases),
-        flip_rate=proportion(np.array(flipped, bool), of_key),
-        flips=_flips(keys, truth, reference, tested),
-        answered_by_one=(
-            *(f"{name}: FP32 only" for name in lost),
-            *(f"{name}: candidate only" for name in gained),
-        ),
-        device=this_device().facts(),
-        versions={name: installed(name) for name in ("cspine", "onnxruntime", "openvino")},
     )
-
-
-def _flips(
-    keys: Sequence[Key],
-    truth: Sequence[bool],
-    reference: Answers,
-    tested: Answers,
-) -> tuple[Flip, ...]:
-    found = []
-    for key, positive in zip(keys, truth, strict=True):
-        before, after = reference.levels[key], tested.levels[key]
-        if before.positive != after.positive:
-            found.append(Flip(*key, positive, before.probability, after.probability))
-    return tuple(found)
-
-
-def _check_locked(bundle: Bundle, cases: CaseSet) -> None:
-    """Refuse a set of which a study shaped the candidate, whatever has become of its header."""
-    known = {
-        digest: name
-        for name, facts in bundle.manifest.provenance.items()
-        for digest in facts.get("studies", ())
-    }
-    for case in cases.cases:
-        if maker := known.get(study_digest(case.read())):
-            raise ModelError(
-                f"{FILE}, line {case.row}: {maker} was calibrated on this study, so it proves "
-                "nothing about it; use a locked set that shares no patient"
+    key = {"look": look, "threads": threads, "device": device, "versions": versions}
+    with Journal(kept.with_suffix(".journal"), key=key) as journal:
+        _answer(bundle, candidate, cases, journal, threads=threads, progress=progress)
+        classify: Classify = bundle.spec.only(Classify)
+        report = judge(
+            Trial(
+                bundle=look.bundle,
+                backend=look.backend,
+                target=look.target,
+                gate=bundle.spec.gate,
+                threshold=classify.threshold,
+                set_digest=look.set_digest,
+                look=put_on_record(cases.folder, look),
+                device=device,
+                versions=versions,
+                answers=tuple(journal.answers),
             )
+        )
+        write_atomic(kept, evidence_bytes(report))
+        journal.remove()
+    return report
 
 
 def answered_levels(bundle: Bundle) -> tuple[str, ...]:
@@ -207,10 +95,67 @@ def answered_levels(bundle: Bundle) -> tuple[str, ...]:
     return level_names(stage.vertebrae)
 
 
-def _truth(cases: Sequence[Case], keys: Sequence[Key]) -> list[bool]:
-    labels = {case.row: case.labels for case in cases}
-    return [labels[row][level] for row, level in keys]
+def _answer(
+    bundle: Bundle,
+    candidate: Choice,
+    cases: CaseSet,
+    journal: Journal,
+    *,
+    threads: int | None,
+    progress: Callable[[int, int], None],
+) -> None:
+    """Answer the cases that the journal does not hold yet."""
+    done, total = len(journal.answers), len(cases.cases)
+    if done == total:
+        return
+    patients = patient_numbers(cases.cases)
+    known = _known_studies(bundle)
+    reference = Pipeline.open(bundle, fp32("onnxruntime"), threads=threads)
+    tested = Pipeline.open(bundle, candidate, threads=threads)
+    try:
+        for number, (case, decoded) in enumerate(
+            _decoded(cases.cases[done:], bundle.spec.accept), done
+        ):
+            _check_locked(case, decoded, known)
+            journal.append(answer(case, decoded, (reference, tested), patient=patients[number]))
+            progress(number + 1, total)
+    finally:
+        reference.close()
+        tested.close()
 
 
-def _named(key: Key) -> str:
-    return f"line {key[0]}, {key[1]}"
+def _decoded(cases: Sequence[Case], accept: Accept) -> Iterator[tuple[Case, Decoded]]:
+    """Yield the cases with their studies, decoding the next one while one is answered."""
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        upcoming = reader.submit(_decode, cases[0], accept)
+        for case, following in zip(cases, [*cases[1:], None], strict=True):
+            decoded = upcoming.result()
+            if following:
+                upcoming = reader.submit(_decode, following, accept)
+            yield case, decoded
+
+
+def _decode(case: Case, accept: Accept) -> Decoded:
+    decoded = Decoded(case.read())
+    with suppress(Refused):  # which each pipeline meets again
+        decoded.image(accept)
+    return decoded
+
+
+def _known_studies(bundle: Bundle) -> dict[str, str]:
+    """Return the digests of the studies that shaped the bundle, with what was done on them."""
+    return {
+        digest: f"{name} was {done}"
+        for name, facts in bundle.manifest.provenance.items()
+        for key, done in _SHAPED.items()
+        for digest in facts.get(key, ())
+    }
+
+
+def _check_locked(case: Case, decoded: Decoded, known: dict[str, str]) -> None:
+    """Refuse a study that shaped the candidate, whatever has become of its header."""
+    if shaped := known.get(study_digest(decoded.study)):
+        raise ModelError(
+            f"{FILE}, line {case.row}: {shaped} on this study, so it proves nothing about it; use "
+            "a locked set that shares no patient"
+        )

@@ -17,8 +17,9 @@ from cspine.pipeline_file import load_spec, shipped_spec
 from cspine.precision import choose, fp32, int8
 from cspine_bench.bench import NETWORKS, TOTAL, bench
 from cspine_bench.cases import read_cases
-from cspine_bench.commands import record_text, report_text
+from cspine_bench.layout import record_text
 from cspine_bench.verdict import answered_levels, verify
+from cspine_bench.verify import report_text
 from cspine_calibration.calibrate import calibrate, emit_targets
 from cspine_calibration.estimate import DEFAULT
 from cspine_calibration.targets import TARGETS

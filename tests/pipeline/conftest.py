@@ -45,6 +45,18 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def pipeline_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped pipeline with margins at the operating point that 60 patients can decide."""
+    text = shipped_spec("xray-compression").read_text()
+    for name in ("sensitivity_margin", "specificity_margin"):
+        assert f"{name} = 0.02" in text
+        text = text.replace(f"{name} = 0.02", f"{name} = 0.1")
+    path = tmp_path_factory.mktemp("pipeline") / "xray-compression.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture(scope="session")
 def studies(sets: Path) -> list[Study]:
     """Two lateral studies and two frontal ones."""
     found, unreadable = read_studies(dicom_files(sets / "faults" / "studies"))
@@ -53,10 +65,15 @@ def studies(sets: Path) -> list[Study]:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory, sets: Path, studies: list[Study]) -> Bundle:
+def made(
+    tmp_path_factory: pytest.TempPathFactory,
+    sets: Path,
+    pipeline_file: Path,
+    studies: list[Study],
+) -> Bundle:
     """A complete bundle; not to be written to."""
     path = tmp_path_factory.mktemp("bundle") / "xray.cspine"
-    bundle = export(shipped_spec("xray-compression"), CHECKPOINTS, studies=studies[:2], to=path)
+    bundle = export(pipeline_file, CHECKPOINTS, studies=studies[:2], to=path)
     cases = read_cases(sets / "calibration", split="calibration", levels=answered_levels(bundle))
     bundle = calibrate(bundle, cases, threads=None, progress=lambda done, total: None)
     return emit_targets(bundle, tuple(TARGETS), estimator=DEFAULT)

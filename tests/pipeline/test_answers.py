@@ -14,7 +14,8 @@ from cspine.dicom.select import Study
 from cspine.pipeline import Pipeline
 from cspine.precision import choose, fp32, int8
 from cspine_bench.cases import read_cases
-from cspine_bench.verdict import Report, answered_levels, verify
+from cspine_bench.evidence import Report
+from cspine_bench.verdict import answered_levels, verify
 from cspine_calibration.fusion import integer_kernels
 
 

@@ -13,8 +13,8 @@ import pytest
 from cspine.files import sha256
 from cspine.pipeline_file import load_spec, shipped_spec
 from cspine.spec import Classify, Network, PipelineSpec, Screen
-from cspine_bench.answers import Figure, Performance
-from cspine_bench.verdict import Report
+from cspine_bench.evidence import Report
+from cspine_bench.performance import Figure, Performance
 
 ROOT = Path(__file__).parents[2]
 NAME = "xray-compression"
@@ -199,7 +199,7 @@ def locked_figures(reports: Sequence[Report]) -> str:
         f"{first.cases} patients, {first.refused} refused, {first.levels} levels; set "
         f"`{reports[0].set_digest[:12]}`, bundle `{reports[0].bundle[:12]}`.\n"
         "Intervals are at 95 %, clustered by patient. INT8 passes if that of the AUC difference "
-        f"lies\nabove -{reports[0].auc_margin:g}.\n\n" + table(header, rows)
+        f"lies\nabove -{reports[0].gate.auc_margin:g}.\n\n" + table(header, rows)
     )
 
 
