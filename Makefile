@@ -2,11 +2,13 @@
 # make test    all tests
 # make check   ruff, mypy, and the runtime's tests on the oldest and newest Python found here
 # make bench   latency of INT8 against FP32 and of single stages, as records
-# make verify  the locked test of 300 patients on every CPU backend, as records
+# make verify  the locked test of 300 patients and 170 unfit films on every CPU backend, as records
 # make admission  how well simulated films with every fault are told, as a record
 # make audit   noise, contrast and greys of 400 phantoms, and what does not tell their labels
+# make validate-statistics  how often both gates err, and whether intervals hold, by simulation
+# make live    the latency gate shown slowed stages on this machine, as a record
 # make fuzz    ten thousand damaged files through the isolated reader, as a record
-# make lean    the device's wheel in an empty environment: no extras, and `cspine run` works
+# make lean    the device's wheel in an empty environment: no extras, `cspine run` and `verify` work
 # make train   the reference checkpoints anew, from simulated studies
 # make lock    the locked versions anew
 
@@ -22,7 +24,7 @@ TORCH := torch==2.13.0
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 RECORD = $(shell date +%Y-%m-%d)-$(shell uname -m)-$(shell nproc)cpu
 
-.PHONY: demo test check bench verify admission audit fuzz lean train lock clean
+.PHONY: demo test check bench verify admission audit validate-statistics live fuzz lean train lock clean
 
 demo: $(READY)
 	$(BIN)/cspine demo
@@ -49,7 +51,8 @@ bench: build/demo/xray.cspine
 
 verify: build/demo/xray.cspine
 	rm -rf build/demo/xray.cspine.evidence # the demo's verdict, on fewer patients
-	test -d build/locked || $(BIN)/cspine phantom xray --patients 300 --seed 1001 -o build/locked
+	test -d build/locked || $(BIN)/cspine phantom xray --patients 300 --unfit 10 --header lying \
+	  --seed 1001 -o build/locked
 	$(BIN)/cspine verify build/demo/xray.cspine --set build/locked --backend onnxruntime
 	$(BIN)/cspine verify build/demo/xray.cspine --set build/locked --backend openvino
 	cp build/demo/xray.cspine.evidence/*.json benchmarks/records/
@@ -61,6 +64,16 @@ admission: build/demo/xray.cspine
 audit: $(READY)
 	$(BIN)/cspine phantom audit --patients 400 --seed 3003 --record benchmarks/records/phantoms.json
 	$(BIN)/python tests/unit/test_phantom_audit.py
+
+validate-statistics: $(READY)
+	$(BIN)/python -m cspine_validation --record benchmarks/records/statistics.json \
+	  --latency benchmarks/records/*cpu-onnxruntime.json benchmarks/records/*cpu-openvino.json
+	$(BIN)/python tests/unit/test_validation.py
+
+live: build/demo/xray.cspine
+	$(BIN)/python -m cspine_validation.live build/demo/xray.cspine \
+	  build/demo/studies/studies/phantom-11-00000 build/demo/studies/studies/phantom-11-00001 \
+	  --record benchmarks/records/$(RECORD)-live.json
 
 fuzz: $(READY)
 	$(BIN)/python tests/fuzz/run.py --count 10000 --record benchmarks/records/$(RECORD)-fuzz.json

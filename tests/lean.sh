@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The device's promise: the wheel alone, in an empty environment, judges studies.
+# The device's promise: the wheel alone, in an empty environment, judges studies, and itself.
 # Usage: tests/lean.sh DEMO, the folder of a finished `cspine demo`.
 set -euo pipefail
 demo=$(realpath "$1")
@@ -20,4 +20,6 @@ for absent in torch onnx scipy matplotlib openvino; do
 done
 "$work/venv/bin/cspine" doctor
 "$work/venv/bin/cspine" run "$demo/xray.cspine" "$demo/studies/studies" -o results
+cp -r "$demo/xray.cspine" .
+"$work/venv/bin/cspine" verify xray.cspine --set "$demo/test"
 du -sh "$work/venv" | sed 's/\t.*/ installed/'

@@ -22,11 +22,13 @@ other parameters        points, with the lines that are the default; Borden's in
 ``site``, ``device``,   what subgroups are told by
 ``sex``, ``age``,
 ``posture``, ``face``
-``fault``               why the study must be refused; then it has no levels and no truth
+``fault``               what is wrong with the study; if no level of it is labelled, it must be
+                        refused
 ======================  ============================================================================
 
 An empty cell is unknown. :func:`read_cases` reads the columns that every set has, ``mask``,
-``points`` and the severities; the others are for whoever wants them.
+``points``, ``fault``, the severities, and what subgroups are told by but posture and face; the
+others are for whoever wants them.
 """
 
 from __future__ import annotations
@@ -46,9 +48,11 @@ from cspine.dicom.media import dicom_files
 from cspine.dicom.select import Study, read_studies
 from cspine.errors import ModelError, did_you_mean
 from cspine.files import sha256
+from cspine_bench.leaks import check_patients, check_studies
 
 FILE = "cases.csv"
 SPLITS = ("train", "calibration", "tuning", "test")
+AGE_BANDS = ((65, "65 and over"), (40, "40 to 64"), (0, "under 40"))
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,10 @@ class Case:
         else.
     labels, severity
         Truth by level, of the levels that have one.
+    groups
+        What tells the subgroups, by column, where it is known; of the age, its band.
+    unfit
+        Why it must be refused; ``None`` if it need not be.
     """
 
     row: int
@@ -69,6 +77,8 @@ class Case:
     patient: str
     labels: Mapping[str, bool]
     severity: Mapping[str, float]
+    groups: Mapping[str, str]
+    unfit: str | None
     mask: Path | None
     points: Path | None
 
@@ -120,10 +130,11 @@ class Case:
 
 @dataclass(frozen=True)
 class CaseSet:
-    """The cases of one split, and a digest of everything in them."""
+    """The cases of one split, a digest of everything in them, and the folder of the set."""
 
     cases: tuple[Case, ...]
     digest: str
+    folder: Path
 
 
 def read_cases(folder: Path, *, split: str, levels: Sequence[str]) -> CaseSet:
@@ -141,16 +152,17 @@ def read_cases(folder: Path, *, split: str, levels: Sequence[str]) -> CaseSet:
     Raises
     ------
     ModelError
-        If the file is missing or malformed, a patient is in two splits, a study is missing, or
-        the split is empty.
+        If the file is missing or malformed, a patient is in two splits, a study is of two patients,
+        a study is missing, or the split is empty.
     """
     rows = _rows(folder / FILE, levels)
-    _check_splits(rows)
+    check_patients(rows)
     chosen = [(line, row) for line, row in rows if row["split"] == split]
     if not chosen:
         raise ModelError(f"{folder / FILE}: no case of split {split!r}")
     cases = tuple(_case(folder, line, row, levels) for line, row in chosen)
-    return CaseSet(cases, _digest(folder / FILE, cases))
+    check_studies(folder, rows)
+    return CaseSet(cases, _digest(folder / FILE, cases), folder)
 
 
 def study_digest(study: Study) -> str:
@@ -180,17 +192,6 @@ def _rows(path: Path, levels: Sequence[str]) -> list[tuple[int, dict[str, str]]]
     return rows
 
 
-def _check_splits(rows: Sequence[tuple[int, dict[str, str]]]) -> None:
-    first: dict[str, tuple[int, str]] = {}
-    for line, row in rows:
-        seen_line, seen_split = first.setdefault(row["patient"], (line, row["split"]))
-        if seen_split != row["split"]:
-            raise ModelError(
-                f"{FILE}, lines {seen_line} and {line}: one patient in splits {seen_split} and "
-                f"{row['split']}; splits are by patient"
-            )
-
-
 def _case(folder: Path, line: int, row: dict[str, str], levels: Sequence[str]) -> Case:
     labels = {}
     for level in levels:
@@ -204,6 +205,9 @@ def _case(folder: Path, line: int, row: dict[str, str], levels: Sequence[str]) -
         patient=row["patient"],
         labels=labels,
         severity=_severity(row, line, levels),
+        groups=_groups(row, line),
+        # Of a film that hides a level or two, the others are labelled, and may be answered.
+        unfit=None if labels else row.get("fault") or None,
         mask=_inside(folder, row["mask"], line) if row.get("mask") else None,
         points=_inside(folder, row["points"], line) if row.get("points") else None,
     )
@@ -216,6 +220,16 @@ def _severity(row: Mapping[str, str], line: int, levels: Sequence[str]) -> dict[
         if not math.isfinite(value):
             name = columns[level]
             raise ModelError(f"{FILE}, line {line}, {name}: got {row[name]!r}, expected a number")
+    return found
+
+
+def _groups(row: Mapping[str, str], line: int) -> dict[str, str]:
+    found = {name: row[name] for name in ("site", "device", "sex") if row.get(name)}
+    if row.get("age"):
+        age = _number(row["age"])
+        if not 0 <= age <= 150:
+            raise ModelError(f"{FILE}, line {line}, age: expected years, a number of 0 to 150")
+        found["age"] = next(band for least, band in AGE_BANDS if age >= least)
     return found
 
 

@@ -19,9 +19,7 @@ from cspine_phantom.imaging.aim import Header
 from cspine_phantom.imaging.devices import DEVICES
 from cspine_phantom.patients import LEVELS
 from cspine_phantom.pool import spread
-from cspine_phantom.study import Phantom, phantom, phantoms
-
-__all__ = ["COLUMNS", "Phantom", "phantom", "phantoms", "write_cases", "write_splits"]
+from cspine_phantom.study import phantom
 
 COLUMNS = (
     "study", "patient", "site", "device", "sex", "age", "posture", "split", "mask", "points",

@@ -15,7 +15,7 @@ from cspine.errors import ModelError
 from cspine.files import write_atomic
 from cspine.pipeline_file import load_spec, shipped_spec
 from cspine_bench.cases import SPLITS
-from cspine_phantom.faults.film import FAULTS
+from cspine_phantom.faults.film import FAULTS, UNFIT
 from cspine_phantom.imaging.aim import Header
 
 _ARMS = ("input", "study", "pixels", "pydicom", "decoder")
@@ -55,7 +55,14 @@ def phantom() -> None:
     "faults",
     type=click.Choice(FAULTS),
     multiple=True,
-    help="Add one study that must be refused; may be given several times.",
+    help="Add one study with this fault; may be given several times.",
+)
+@click.option(
+    "--unfit",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Add so many studies of each fault that must be refused.",
 )
 @click.option(
     "--header",
@@ -72,6 +79,7 @@ def xray(
     split: str,
     splits: dict[str, int],
     faults: tuple[str, ...],
+    unfit: int,
     header: Header,
     output: Path,
     as_json: bool,
@@ -83,11 +91,12 @@ def xray(
 
     \b
     Example:
-      cspine phantom xray --patients 60 --seed 7 -o build/cases
+      cspine phantom xray --patients 300 --unfit 10 --seed 7 -o build/cases
       cspine phantom xray --splits train=200,calibration=24,tuning=50,test=300 --seed 8 -o build/all
     """
     from cspine_phantom.cases import write_splits
 
+    faults += UNFIT * unfit
     if (patients is None) == (not splits):
         raise click.UsageError("Give either --patients or --splits.")
     if (output / "cases.csv").exists():

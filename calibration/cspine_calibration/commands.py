@@ -46,8 +46,8 @@ def calibrate(
       cspine calibrate build/xray.cspine --set cases/
     """
     _require_onnx()
+    from cspine_bench.accuracy.verdict import answered_levels
     from cspine_bench.cases import read_cases
-    from cspine_bench.verdict import answered_levels
     from cspine_calibration import calibrate as room
 
     opened = Bundle.open(bundle)

@@ -51,9 +51,9 @@ def _bundle(bundle: Bundle, as_json: bool) -> None:
         }
         for stage in bundle.spec.networks
     ]
-    margin = bundle.spec.gate.auc_margin
+    gate = bundle.spec.gate
     evidence = [
-        {"backend": each.backend, "target": each.target, "verdict": believed(each, margin=margin)}
+        {"backend": each.backend, "target": each.target, "verdict": believed(each, gate=gate)}
         for each in evidence_of(bundle)
     ]
     if as_json:

@@ -26,8 +26,11 @@ VERBS = {
     "build": ("cspine.commands.build:build", "TensorRT engines from the bundle's ONNX."),
     "tune": ("cspine.commands.tune:tune", "The fastest way to answer, measured on this device."),
     "run": ("cspine.commands.run:run", "Findings, or a refusal, for each study."),
-    "verify": ("cspine_bench.commands:verify", "INT8 against FP32: pass, fail or inconclusive."),
-    "bench": ("cspine_bench.commands:bench", "Latency of INT8 and FP32, interleaved."),
+    "verify": (
+        "cspine_bench.accuracy.commands:verify",
+        "INT8 against FP32: pass, fail or inconclusive.",
+    ),
+    "bench": ("cspine_bench.latency.commands:bench", "Latency of INT8 and FP32, interleaved."),
     "inspect": ("cspine_calibration.inspect:inspect", "What is in a bundle, model or engine."),
     "doctor": ("cspine.commands.doctor:doctor", "What this device has and lacks."),
     "phantom": ("cspine_phantom.commands:phantom", "Simulated studies and reference training."),

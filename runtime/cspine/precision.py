@@ -17,6 +17,7 @@ import msgspec
 from cspine.bundle import Bundle
 from cspine.device import Device
 from cspine.errors import BundleError
+from cspine.spec import Gate
 
 Precision = Literal["fp32", "int8"]
 Verdict = Literal["pass", "fail", "inconclusive"]
@@ -36,10 +37,12 @@ class Choice:
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """The 95 % interval of INT8's AUC less FP32's."""
+    """The 95 % interval of a figure of INT8 less that of FP32, and the margin it was judged by."""
 
+    name: str
     low: float
     high: float
+    margin: float
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -49,8 +52,7 @@ class Evidence(msgspec.Struct, frozen=True):
     backend: str
     target: str
     verdict: Verdict
-    auc_margin: float
-    difference: Bounds
+    criteria: tuple[Bounds, ...]
 
 
 def fp32(backend: str, *, reason: str = "asked for") -> Choice:
@@ -127,20 +129,28 @@ def evidence_of(bundle: Bundle) -> list[Evidence]:
     return [evidence for evidence in found if evidence.bundle == bundle.digest]
 
 
-def believed(evidence: Evidence, *, margin: float) -> Verdict:
-    """Return the verdict as far as its own interval bears it out.
+def believed(evidence: Evidence, *, gate: Gate) -> Verdict:
+    """Return the verdict as far as its own intervals bear it out.
 
     Parameters
     ----------
-    margin
-        Of the bundle's pipeline file. The stricter of it and of the margin on record counts, so
-        that no file talks INT8 past the gate with a wider one.
+    gate
+        Of the bundle's pipeline file. Everything that it declares a margin for must have been
+        judged, and the stricter of its margin and of that on record counts, so that no file talks
+        INT8 past the gate with a wider one.
     """
-    margin = min(margin, evidence.auc_margin)
-    if evidence.verdict == "fail" or evidence.difference.high < -margin:
+    found = {bounds.name: bounds for bounds in evidence.criteria}
+    margins = {
+        name: min(margin, found[name].margin)
+        for name, margin in gate.margins.items()
+        if name in found
+    }
+    if evidence.verdict == "fail" or any(found[name].high < -margins[name] for name in margins):
         return "fail"
-    holds = evidence.verdict == "pass" and evidence.difference.low > -margin
-    return "pass" if holds else "inconclusive"
+    holds = all(found[name].low > -margins[name] for name in margins)
+    if evidence.verdict == "pass" and margins.keys() == gate.margins.keys() and holds:
+        return "pass"
+    return "inconclusive"
 
 
 def verdict_of(bundle: Bundle, choice: Choice) -> Verdict | None:
@@ -155,7 +165,7 @@ def verdict_of(bundle: Bundle, choice: Choice) -> Verdict | None:
         If evidence of this bundle cannot be read.
     """
     verdicts = {
-        believed(evidence, margin=bundle.spec.gate.auc_margin)
+        believed(evidence, gate=bundle.spec.gate)
         for evidence in evidence_of(bundle)
         if (evidence.backend, evidence.target) == (choice.backend, choice.target)
     }

@@ -17,6 +17,7 @@ Size = tuple[Pixels, Pixels]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Age = Annotated[int, msgspec.Meta(ge=0, le=150)]
+Share = Annotated[float, msgspec.Meta(gt=0, le=0.1)]
 Probability = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 
 
@@ -140,9 +141,34 @@ class Accept(Struct, frozen=True, kw_only=True):
 
 
 class Gate(Struct, frozen=True, kw_only=True):
-    """Margins that a candidate must keep against FP32, declared before calibration."""
+    """Margins that a candidate must keep against FP32, declared before calibration.
+
+    Each is how much less than FP32's a figure may be: the AUC, the sensitivity and specificity at
+    the pipeline's threshold, the score agreement, which is 1 less the mean change of a level's
+    probability, the Dice of the vertebrae, which takes a set with masks, and the share of refused
+    studies among those that must be, which takes a set with such. What is left out is reported and
+    not judged.
+    """
 
     auc_margin: Annotated[float, msgspec.Meta(gt=0, le=0.05)]
+    sensitivity_margin: Share | None = None
+    specificity_margin: Share | None = None
+    agreement_margin: Share | None = None
+    dice_margin: Share | None = None
+    refusal_margin: Share | None = None
+
+    @property
+    def margins(self) -> dict[str, float]:
+        """The margins that were declared, by the name of what they are of."""
+        declared = {
+            "AUC": self.auc_margin,
+            "sensitivity": self.sensitivity_margin,
+            "specificity": self.specificity_margin,
+            "score agreement": self.agreement_margin,
+            "Dice": self.dice_margin,
+            "refusals": self.refusal_margin,
+        }
+        return {name: margin for name, margin in declared.items() if margin is not None}
 
 
 class PipelineSpec(Struct, frozen=True, kw_only=True):

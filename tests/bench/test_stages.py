@@ -18,7 +18,7 @@ from cspine.stages.frame import frame_feeds, frame_map
 from cspine.stages.levels import Spine, find_spine
 from cspine.stages.segment import label_map
 from cspine.transform import sample_labels, zoom
-from cspine_phantom.cases import Phantom, phantom
+from cspine_phantom.study import Phantom, phantom
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import UID
 
 from cspine.dicom.codec import SYNTAXES
-from cspine_phantom.cases import phantom
+from cspine_phantom.study import phantom
 
 ROWS, COLUMNS = 96, 80
 STRIDE = 10  # every tenth pixel of a film: most of it

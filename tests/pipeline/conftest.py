@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,8 +15,8 @@ from cspine.cli import cspine
 from cspine.dicom.media import dicom_files
 from cspine.dicom.select import Study, read_studies
 from cspine.pipeline_file import shipped_spec
+from cspine_bench.accuracy.verdict import answered_levels
 from cspine_bench.cases import read_cases
-from cspine_bench.verdict import answered_levels
 from cspine_calibration.calibrate import calibrate, emit_targets
 from cspine_calibration.estimate import DEFAULT
 from cspine_calibration.targets import TARGETS
@@ -45,6 +46,19 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def pipeline_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped pipeline with margins at the operating point that 60 patients can decide."""
+    text = shipped_spec("xray-compression").read_text()
+    for name in ("sensitivity_margin", "specificity_margin"):
+        assert f"{name} = 0.02" in text
+        text = text.replace(f"{name} = 0.02", f"{name} = 0.1")
+    text = re.sub(r"^refusal_margin.*\n", "", text, flags=re.M)  # no film here must be refused
+    path = tmp_path_factory.mktemp("pipeline") / "xray-compression.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture(scope="session")
 def studies(sets: Path) -> list[Study]:
     """Two lateral studies and two frontal ones."""
     found, unreadable = read_studies(dicom_files(sets / "faults" / "studies"))
@@ -53,10 +67,15 @@ def studies(sets: Path) -> list[Study]:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory, sets: Path, studies: list[Study]) -> Bundle:
+def made(
+    tmp_path_factory: pytest.TempPathFactory,
+    sets: Path,
+    pipeline_file: Path,
+    studies: list[Study],
+) -> Bundle:
     """A complete bundle; not to be written to."""
     path = tmp_path_factory.mktemp("bundle") / "xray.cspine"
-    bundle = export(shipped_spec("xray-compression"), CHECKPOINTS, studies=studies[:2], to=path)
+    bundle = export(pipeline_file, CHECKPOINTS, studies=studies[:2], to=path)
     cases = read_cases(sets / "calibration", split="calibration", levels=answered_levels(bundle))
     bundle = calibrate(bundle, cases, threads=None, progress=lambda done, total: None)
     return emit_targets(bundle, tuple(TARGETS), estimator=DEFAULT)

@@ -13,8 +13,9 @@ from cspine.device import this_device
 from cspine.dicom.select import Study
 from cspine.pipeline import Pipeline
 from cspine.precision import choose, fp32, int8
+from cspine_bench.accuracy.evidence import Report
+from cspine_bench.accuracy.verdict import answered_levels, verify
 from cspine_bench.cases import read_cases
-from cspine_bench.verdict import Report, answered_levels, verify
 from cspine_calibration.fusion import integer_kernels
 
 
@@ -34,6 +35,7 @@ def test_fp32_is_right_on_patients_it_never_saw(report: Report) -> None:
 
 def test_int8_is_as_right_as_fp32(report: Report) -> None:
     assert report.verdict == "pass", report.reasons
+    assert report.difference is not None
     assert -0.01 < report.difference.low <= report.difference.high < 0.01
     assert report.candidate.dice is not None
     assert report.reference.dice is not None

@@ -20,12 +20,20 @@ from cspine.dicom.select import Study
 from cspine.errors import BackendError, ModelError, StudyError
 from cspine.pipeline import Pipeline
 from cspine.precision import fp32, int8
-from cspine_bench.assess import assessed
-from cspine_bench.bench import Side, bench, fresh_starts, sides
-from cspine_bench.commands import EXITS
-from cspine_bench.comparison import Comparison, model_digests
-from cspine_bench.record import Gate, Record, read_record
-from cspine_bench.scenario import ARRIVALS, NETWORKS, TOTAL, Name, Scenario, run_block, scenario
+from cspine_bench.latency.assess import assessed
+from cspine_bench.latency.bench import Side, bench, fresh_starts, sides
+from cspine_bench.latency.commands import EXITS
+from cspine_bench.latency.comparison import Comparison, model_digests
+from cspine_bench.latency.record import Gate, Record, read_record
+from cspine_bench.latency.scenario import (
+    ARRIVALS,
+    NETWORKS,
+    TOTAL,
+    Name,
+    Scenario,
+    run_block,
+    scenario,
+)
 
 Invoke = Callable[[Sequence[object]], Result]
 
@@ -52,7 +60,7 @@ def lateral(studies: list[Study]) -> list[Study]:
 def short(made: Bundle, lateral: list[Study]) -> Record:
     """FP32 and INT8, six blocks."""
     choices = (fp32("onnxruntime"), int8("onnxruntime", this_device()))
-    return bench(made, choices, lateral, repeats=6, threads=1, progress=silent)
+    return bench(sides(made, choices), lateral, repeats=6, threads=1, progress=silent)
 
 
 def test_one_after_another_gives_a_value_a_study(pipeline: Pipeline, lateral: list[Study]) -> None:
@@ -117,7 +125,7 @@ def test_a_record_holds_what_it_follows_from(short: Record, made: Bundle) -> Non
 def test_a_refused_study_is_not_timed(made: Bundle, studies: list[Study]) -> None:
     choices = (fp32("onnxruntime"), int8("onnxruntime", this_device()))
     with pytest.raises(StudyError, match="a study is refused"):
-        bench(made, choices, studies, repeats=6, threads=1, progress=silent)
+        bench(sides(made, choices), studies, repeats=6, threads=1, progress=silent)
 
 
 def test_it_goes_on_to_what_the_spread_asks_for_and_no_further(
@@ -125,14 +133,14 @@ def test_it_goes_on_to_what_the_spread_asks_for_and_no_further(
 ) -> None:
     candidate = int8("onnxruntime", this_device())
     tight = Gate(median=1e-6, p99=None, memory=0.05)  # no number of blocks will do
+    comparison = Comparison(bundle, tight, at_most=10)
     record = bench(
-        made,
-        (fp32("onnxruntime"), candidate),
+        sides(made, (fp32("onnxruntime"), candidate), comparison=comparison),
         lateral[:1],
         repeats=6,
         threads=1,
         progress=silent,
-        comparison=Comparison(bundle, tight, at_most=10),
+        comparison=comparison,
     )
     assert record.blocks == 10
     assert {len(rows) for parts in record.nanoseconds.values() for rows in parts.values()} == {10}
@@ -147,19 +155,17 @@ def test_a_record_of_another_run_is_compared_by_fp32(
     old = assessed(replace(short, machine=settled))
     choices = (fp32("onnxruntime"), int8("onnxruntime", this_device()))
     comparison = Comparison(old, GATE)
+    arms = sides(bundle, choices, comparison=comparison)
     with pytest.raises(ModelError, match="threads: those of the record are others"):
         bench(
-            bundle,
-            choices,
+            arms,
             lateral,
             repeats=6,
             threads=2,
             progress=silent,
             comparison=comparison,
         )
-    record = bench(
-        bundle, choices, lateral, repeats=6, threads=1, progress=silent, comparison=comparison
-    )
+    record = bench(arms, lateral, repeats=6, threads=1, progress=silent, comparison=comparison)
     assert record.baseline is not None
     assert record.baseline.candidate == short.nanoseconds[short.candidate][TOTAL]
     assert record.verdict is not None

@@ -26,10 +26,11 @@ from cspine.image import Image
 from cspine.pipeline import Pipeline
 from cspine.precision import choose
 from cspine.spec import Accept
+from cspine_bench.accuracy.evidence import evidence_schema
+from cspine_bench.accuracy.verdict import answered_levels
 from cspine_bench.cases import CaseSet, read_cases
-from cspine_bench.verdict import answered_levels
 from cspine_calibration.calibrate import calibrate
-from cspine_phantom.cases import phantom
+from cspine_phantom.study import phantom
 
 Invoke = Callable[[Sequence[object]], Result]
 
@@ -40,13 +41,13 @@ def documents(result: Result) -> Any:
 
 
 def test_the_chain(
-    invoke: Invoke, sets: Path, checkpoints: dict[str, Path], tmp_path: Path
+    invoke: Invoke, sets: Path, pipeline_file: Path, checkpoints: dict[str, Path], tmp_path: Path
 ) -> None:
     bundle = tmp_path / "xray.cspine"
     weights = [f"--checkpoint={stage}={path}" for stage, path in checkpoints.items()]
     study = sets / "faults" / "studies"
 
-    exported = invoke(["export", "xray-compression", *weights, "-o", bundle, "--json"])
+    exported = invoke(["export", pipeline_file, *weights, "-o", bundle, "--json"])
     assert exported.exit_code == 0
     assert {each["stage"] for each in documents(exported)["parity"]} == {
         "screen",
@@ -67,8 +68,16 @@ def test_the_chain(
     )
     assert {each["estimator"] for each in documents(emitted)["emissions"]} == {"minmax"}
 
-    verified = invoke(["verify", bundle, "--set", sets / "test", "--json"])
+    junit, markdown = tmp_path / "verdict.xml", tmp_path / "verdict.md"
+    reports = ["--junit", junit, "--markdown", markdown]
+    verified = invoke(["verify", bundle, "--set", sets / "test", *reports, "--json"])
     assert (verified.exit_code, documents(verified)["verdict"]) == (0, "pass")
+    assert 'failures="0" errors="0"' in junit.read_text()
+    assert "| score agreement | **pass** |" in markdown.read_text()
+    (kept,) = bundle.with_name("xray.cspine.evidence").iterdir()
+    Draft202012Validator(evidence_schema()).validate(json.loads(kept.read_bytes()))
+    again = invoke(["verify", bundle, "--from", kept, "--json"])
+    assert (again.exit_code, documents(again)) == (0, documents(verified))
 
     ran = invoke(["run", bundle, study, "-o", tmp_path / "results", "--json"])
     assert ran.exit_code == 0
@@ -125,7 +134,7 @@ def test_another_calibration_drops_the_models_of_the_last(
     bundle: Bundle, sets: Path, tmp_path: Path
 ) -> None:
     cases = read_cases(sets / "calibration", split="calibration", levels=answered_levels(bundle))
-    fewer = CaseSet(cases.cases[:2], "0" * 64)
+    fewer = CaseSet(cases.cases[:2], "0" * 64, cases.folder)
     again = calibrate(bundle, fewer, threads=None, progress=lambda done, total: None)
     assert again.targets == ()
     assert all(
@@ -297,6 +306,7 @@ def test_int8_without_evidence_is_refused(bundle: Bundle, sets: Path) -> None:
         (["run", "nowhere", "nothing"], "no manifest.json there, so it is no bundle"),
         (["export", "xray-compresion", "--checkpoint", "a=b", "-o", "c"], "did you mean"),
         (["export", "xray-compression", "--checkpoint", "a", "-o", "c"], "expected STAGE=FILE"),
+        (["verify", "x"], "give BUNDLE and --set to judge, or --from EVIDENCE"),
         (["inspect", "x.txt"], "expected a bundle's folder, an .onnx or an .engine file"),
     ],
 )

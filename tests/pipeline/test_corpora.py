@@ -28,7 +28,7 @@ from cspine.dicom.pixels import frame_count, stored_pixels
 from cspine.dicom.read import read_slice
 from cspine.errors import StudyError
 from cspine.findings import Refused
-from cspine_phantom.cases import phantom
+from cspine_phantom.study import phantom
 
 Find = Callable[[str], Path]
 Run = Callable[..., str]

@@ -27,8 +27,8 @@ from cspine.dicom.select import find_studies
 from cspine.findings import Findings
 from cspine.pipeline import Pipeline
 from cspine.precision import fp32, int8
-from cspine_phantom.cases import phantom
 from cspine_phantom.faults.film import Fault
+from cspine_phantom.study import phantom
 
 # Numbers of this seed are chosen for the clearest films, far from every threshold.
 SEED = 3001

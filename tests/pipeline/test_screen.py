@@ -18,7 +18,7 @@ from cspine.pipeline import Pipeline
 from cspine.session import Session
 from cspine.spec import PipelineSpec, Screen
 from cspine_export.parity import Recorder
-from cspine_phantom.cases import phantom
+from cspine_phantom.study import phantom
 
 IDENTITY = Identity(
     pipeline="xray", bundle="", backend="onnxruntime", precision="fp32", target=None

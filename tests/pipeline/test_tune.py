@@ -37,8 +37,10 @@ def allow(bundle: Bundle, backend: str, verdict: str = "pass") -> Path:
         "backend": backend,
         "target": choice.target,
         "verdict": verdict,
-        "auc_margin": 0.02,
-        "difference": {"low": -0.001, "high": 0.001},
+        "criteria": [
+            {"name": name, "low": -0.001, "high": 0.001, "margin": margin}
+            for name, margin in bundle.spec.gate.margins.items()
+        ],
     }
     path.write_text(json.dumps(found))
     return path

@@ -11,7 +11,7 @@ from sklearn import metrics
 from statsmodels.stats.inter_rater import cohens_kappa
 
 from cspine.errors import ModelError
-from cspine_bench.agreement import (
+from cspine_bench.metrics.agreement import (
     accuracy,
     clustered_kappa_interval,
     confusion_matrix,
@@ -19,7 +19,7 @@ from cspine_bench.agreement import (
     kappa_interval,
     macro_f1,
 )
-from cspine_bench.bootstrap import bootstrap_interval
+from cspine_bench.metrics.bootstrap import bootstrap_interval
 
 untimed = settings(deadline=None)
 

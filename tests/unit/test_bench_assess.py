@@ -11,17 +11,18 @@ import numpy as np
 import pytest
 
 from cspine.errors import ModelError
-from cspine_bench.assess import assessed, blocks_to_decide, record_checks
-from cspine_bench.comparison import baseline_of, check_comparable
-from cspine_bench.fresh import Start
-from cspine_bench.machine import MachineState
-from cspine_bench.record import Arm, Gate, Record, read_record, record_schema
-from cspine_bench.scenario import NETWORKS, SINGLE_STREAM, TOTAL, Scenario
-from cspine_bench.stationary import WarmUp
+from cspine_bench.latency.assess import assessed, record_checks
+from cspine_bench.latency.comparison import baseline_of, check_comparable
+from cspine_bench.latency.fresh import Start
+from cspine_bench.latency.gate import judged, until_decided
+from cspine_bench.latency.machine import MachineState
+from cspine_bench.latency.record import Arm, Gate, Record, read_record, record_schema
+from cspine_bench.latency.scenario import NETWORKS, SINGLE_STREAM, TOTAL, Scenario
+from cspine_bench.latency.stationary import WarmUp
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "bench-record.schema.json"
 REGENERATE = (
-    'python -c "import json; from cspine_bench.record import record_schema; '
+    'python -c "import json; from cspine_bench.latency.record import record_schema; '
     'print(json.dumps(record_schema(), indent=2))" > docs/bench-record.schema.json'
 )
 OLD, NEW = "onnxruntime fp32", "onnxruntime int8"
@@ -126,7 +127,6 @@ def test_too_few_blocks_say_how_many_it_takes() -> None:
     assert needed is not None
     assert needed > 50
     assert f"; {needed} blocks would decide" in found.reasons[0]
-    assert blocks_to_decide(few) == needed
     near = assessed(measured(1.029, blocks=100)).verdict
     assert near is not None
     assert "which it lies near; were it as found" in near.reasons[0]
@@ -138,7 +138,7 @@ def test_a_quantile_that_is_gated_needs_its_samples() -> None:
     assert found is not None
     assert [check.verdict for check in found.checks] == ["pass", "inconclusive", "pass"]
     assert found.reasons == ["p99: insufficient: 120 samples, expected 662"]
-    assert found.checks[1].blocks_needed == blocks_to_decide(record) == 331
+    assert found.checks[1].blocks_needed == 331
 
     enough = changed(measured(1.0, blocks=340), gate=record.gate)
     summary = assessed(enough)
@@ -154,6 +154,26 @@ def test_a_quantile_that_is_gated_needs_its_samples() -> None:
     ]
     assert verdict(enough) == "fail"
     assert verdict(changed(enough, gate=GATE)) == "pass"  # one in twenty does not move the median
+
+
+def test_measuring_on_asks_for_whole_batches_and_keeps_to_the_cap() -> None:
+    asked = []
+
+    def more(record: Record, count: int) -> Record:
+        asked.append(count)
+        return measured(1.0, blocks=record.blocks + count, spread=0.1)
+
+    few = measured(1.0, blocks=8, spread=0.1)
+    found = until_decided(few, more, batch=8, at_most=4000)
+    first, last = (judged(record)[0].blocks_needed for record in (few, found))
+    assert first is not None
+    assert last is not None
+    assert 0 <= 8 + asked[0] - first < 8
+    assert last <= found.blocks == 8 + sum(asked) < 4000
+    assert {count % 8 for count in asked} == {0}
+    assert until_decided(few, more, batch=8, at_most=13).blocks == 13
+    quiet = measured(1.029, blocks=24)  # near the limit, which is no reason to go on
+    assert until_decided(quiet, more, batch=8, at_most=4000) is quiet
 
 
 def test_memory_is_judged_by_the_extremes_of_the_starts() -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from cspine.errors import ModelError
-from cspine_bench.auc import auc, auc_interval, paired_auc
-from cspine_bench.interval import normal_quantile
+from cspine_bench.metrics.auc import auc, auc_interval, paired_auc
+from cspine_bench.metrics.interval import normal_quantile
 
 TRUTH = np.array([1] * 8 + [0] * 12)
 A = np.concatenate(
@@ -55,9 +55,10 @@ def half_width(found):
 
 
 def kernel(truth, scores):
-    """Every pair, shape (positives, negatives): 1 in order, 0.5 tied, 0 not."""
+    """Every pair, shape (positives, negatives): 1 in order, 0.5 tied or without a score, 0 not."""
     positive, negative = scores[truth == 1][:, None], scores[truth == 0]
-    return (positive > negative) + 0.5 * (positive == negative)
+    unknown = np.isnan(positive) | np.isnan(negative)
+    return (positive > negative) + 0.5 * ((positive == negative) | unknown)
 
 
 def obuchowski(truth, models, clusters):
@@ -162,6 +163,20 @@ def test_the_variance_is_the_printed_one(cases):
         if 0.0 < found.auc_reference < 1.0 and covariance[0, 0] > 1e-9:
             alone = auc_interval(truth, reference, clusters=groups)
             assert logit_variance(alone, found.auc_reference) == pytest.approx(covariance[0, 0])
+
+
+@given(case_sets())
+def test_a_case_without_a_score_ranks_as_chance_does(cases):
+    truth, scores, other, clusters = cases
+    answered = other > 1
+    known = np.where(answered, scores, np.nan)
+    pairs = kernel(truth, known)
+    area = auc(truth, np.where(answered, scores, np.inf), answered=answered)
+    assert area == pytest.approx(pairs.mean())
+    variance = obuchowski(truth, [known], clusters)[0, 0]
+    if 0.0 < area < 1.0 and variance > 1e-9:
+        interval = auc_interval(truth, known, answered=answered, clusters=clusters)
+        assert logit_variance(interval, area) == pytest.approx(variance)
 
 
 @given(case_sets())
@@ -355,6 +370,10 @@ def test_refusals_say_what_is_wrong():
         auc([0, 1], [1, 2, 3])
     with pytest.raises(ModelError, match="candidate: got a score that is not finite"):
         paired_auc([0, 1, 0, 1], [1, 2, 3, 4], [1, 2, math.nan, 4])
+    with pytest.raises(ModelError, match="scores: got a score that is not finite"):
+        auc([0, 1], [1, math.nan], answered=[0, 1])
+    with pytest.raises(ModelError, match=r"scores: got shape \(1,\), expected \(2,\)"):
+        auc([0, 1], [1, 2], answered=[1])
     with pytest.raises(ModelError, match=r"clusters: got shape \(1,\), expected \(4,\)"):
         paired_auc([0, 1, 0, 1], [1, 2, 3, 4], [1, 2, 3, 4], clusters=[1])
     with pytest.raises(ModelError, match="got 1 with a positive case, expected at least 2"):

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cspine_bench.auc import paired_auc
-from cspine_bench.bounds import largest_shift
-from cspine_bench.clustering import ByClass, ClusteredCases
-from cspine_bench.interval import normal_quantile
+from cspine_bench.metrics.auc import paired_auc
+from cspine_bench.metrics.bounds import largest_shift
+from cspine_bench.metrics.clustering import ByClass, ClusteredCases
+from cspine_bench.metrics.interval import normal_quantile
 
 PATIENTS, LEVELS = 60, 6
 CLUSTERS = np.repeat(np.arange(PATIENTS), LEVELS)
@@ -61,7 +61,7 @@ def test_scores_alike_but_for_noise_pass_a_margin():
         assert found.difference == found.standard_error == 0.0
         assert math.isnan(found.z)
         assert math.isnan(found.p)
-        assert found.exact_bound == pytest.approx(FRACTION / PATIENTS)  # one rank: one patient
+        assert found.exact_bound == pytest.approx(2 * FRACTION / PATIENTS)  # a rank is one patient
         assert -0.02 < found.interval.low == -found.exact_bound
         assert found.interval.high == found.exact_bound
 
@@ -70,9 +70,9 @@ def test_the_fraction_counts_patients_of_the_smaller_class():
     truth = np.repeat([1, 0], [8, 12])
     spread = np.arange(20.0)
     found = paired_auc(truth, spread, spread)
-    assert found.exact_bound == pytest.approx((1.0 - 0.025 ** (1 / 8)) / 8)
+    assert found.exact_bound == pytest.approx((1.0 - 0.025 ** (1 / 8)) * 2 / 8)
     level = paired_auc(truth, spread, spread, level=0.9).exact_bound
-    assert level == pytest.approx((1.0 - 0.05 ** (1 / 8)) / 8)
+    assert level == pytest.approx((1.0 - 0.05 ** (1 / 8)) * 2 / 8)
 
 
 def test_the_scale_of_the_scores_is_no_matter():
@@ -86,7 +86,7 @@ def test_rank_changes_within_a_class_are_no_discordance():
     found = paired_auc(truth, np.array([9, 8, 3, 7, 1, 0]), np.array([8, 9, 3, 7, 0, 1]))
     assert found.degenerate
     assert found.difference == 0.0
-    assert found.exact_bound == pytest.approx((1.0 - 0.025 ** (1 / 3)) / 3)  # one rank
+    assert found.exact_bound == pytest.approx((1.0 - 0.025 ** (1 / 3)) * 2 / 3)  # two ranks
 
 
 def test_shifts_that_cancel_in_a_patient_leave_no_spread_and_no_jump():
@@ -107,12 +107,12 @@ def test_shifts_that_cancel_in_a_patient_leave_no_spread_and_no_jump():
     st.lists(st.floats(-1, 1), min_size=2, max_size=8),
     st.lists(st.floats(-1, 1), min_size=2, max_size=8),
 )
-def test_largest_shift_is_twice_the_furthest_or_one_rank(positive, negative):
+def test_largest_shift_is_twice_the_furthest_or_two_ranks(positive, negative):
     cases = ClusteredCases(np.repeat([1, 0], [len(positive), len(negative)]), None)
     furthest = max(map(abs, positive + negative))
     rank = 1.0 / min(len(positive), len(negative))
     found = largest_shift(cases, ByClass(np.array(positive), np.array(negative)))
-    assert found == pytest.approx(min(1.0, max(2.0 * furthest, rank)))
+    assert found == pytest.approx(min(1.0, 2.0 * max(furthest, rank)))
 
 
 def test_the_normal_interval_stands_where_it_is_wider():
@@ -121,7 +121,10 @@ def test_the_normal_interval_stands_where_it_is_wider():
     reference, candidate = 1.5 * truth + rng.normal(size=(2, 800))
     found = paired_auc(truth, reference, candidate)
     assert found.exact_bound == pytest.approx(1.0 - 0.025 ** (1 / 400))
-    assert half_width(found) == pytest.approx(normal_quantile(0.95) * found.standard_error)
+    normal = normal_quantile(0.95) * found.standard_error
+    ends = found.difference - found.interval.low, found.interval.high - found.difference
+    assert min(ends) == pytest.approx(normal)
+    assert max(ends) == pytest.approx(normal, rel=0.02)  # so little is skewed here
 
 
 @pytest.mark.parametrize("count", [30, 60])

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from cspine.errors import ModelError
-from cspine_bench.binary import Confusion, as_binary, wilson
-from cspine_bench.interval import normal_quantile
+from cspine_bench.metrics.binary import Confusion, as_binary, wilson
+from cspine_bench.metrics.interval import normal_quantile
 
 TRUTH = [1] * 8 + [0] * 12
 SCORES = np.concatenate(

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cspine.errors import ModelError
-from cspine_bench.binary import clustered_wilson, wilson
-from cspine_bench.proportion import clopper_pearson_upper
+from cspine_bench.metrics.binary import clustered_wilson, wilson
+from cspine_bench.metrics.proportion import clopper_pearson_upper
 
 outcomes = st.lists(st.booleans(), min_size=1, max_size=40)
 clustered = st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=1, max_size=40)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from cspine.errors import ModelError
-from cspine_bench.bootstrap import bootstrap_interval, resampled
-from cspine_bench.interval import normal_quantile
+from cspine_bench.metrics.bootstrap import bootstrap_interval, resampled
+from cspine_bench.metrics.interval import normal_quantile
 
 METHODS = ["percentile", "bca"]
 

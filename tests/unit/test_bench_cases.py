@@ -119,6 +119,34 @@ def test_a_wrong_row_is_named_by_its_line(
     assert "p1" not in found
 
 
+def test_subgroups_are_told_by_columns_and_ages_by_bands(folder: Path) -> None:
+    header = HEADER + ",site,device,sex,age"
+    rows = ("studies/a,p1,test,,0,1,north,CR-1,F,39", "studies/b,p2,test,,1,,,,,65")
+    write(folder, *rows, header=header)
+    first, second = read_cases(folder, split="test", levels=LEVELS).cases
+    assert first.groups == {"site": "north", "device": "CR-1", "sex": "F", "age": "under 40"}
+    assert second.groups == {"age": "65 and over"}
+    for age in ("old", "-1", "151", "nan"):
+        message = fault(folder, f"studies/a,p1,test,,0,1,,,,{age}", header=header)
+        assert message == "cases.csv, line 2, age: expected years, a number of 0 to 150"
+
+
+def test_one_study_under_two_patients_is_refused_wherever_it_stands(folder: Path) -> None:
+    same = (folder / "studies" / "a" / "image.dcm").read_bytes()
+    (folder / "studies" / "c" / "renamed.dcm").write_bytes(same)
+    (folder / "studies" / "c" / "image.dcm").unlink()
+    expected = "cases.csv, lines 2 and 4: one study under two patients; a study is of one patient, "
+    assert fault(folder, *ROWS) == expected + "and in one split"
+    (folder / "studies" / "c" / "more.dcm").write_bytes(b"c")
+    assert len(read_cases(folder, split="test", levels=LEVELS).cases) == 2
+
+
+def test_the_studies_of_other_splits_need_not_be_there(folder: Path) -> None:
+    (folder / "studies" / "c" / "image.dcm").unlink()
+    (folder / "studies" / "c").rmdir()
+    assert len(read_cases(folder, split="test", levels=LEVELS).cases) == 2
+
+
 def test_a_missing_column_is_suggested(folder: Path) -> None:
     assert fault(folder, *ROWS, header=HEADER.replace("C3/4", "C3-4")).endswith(
         "no column 'C3/4'; did you mean 'C3-4'?"

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cspine.errors import ModelError
-from cspine_bench.detection import box_recall, iou, match
-from cspine_bench.proportion import clustered_wilson, wilson
+from cspine_bench.metrics.detection import box_recall, iou, match
+from cspine_bench.metrics.proportion import clustered_wilson, wilson
 
 untimed = settings(deadline=None)
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from cspine_bench.distributions import f_quantile, incomplete_beta, t_quantile
+from cspine_bench.metrics.distributions import f_quantile, incomplete_beta, t_quantile
 
 untimed = settings(deadline=None)
 

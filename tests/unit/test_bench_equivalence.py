@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from cspine_bench.equivalence import (
+from cspine_bench.latency.equivalence import (
     MEDIAN_MARGIN,
     blocks_at_ratio,
     blocks_needed,
     equivalent,
     non_inferior,
 )
-from cspine_bench.latency import RatioInterval, ratio_interval
+from cspine_bench.latency.ratio import RatioInterval, ratio_interval
 
 
 def spread(error: float, *, ratio: float = 1.0, blocks: int = 40, then: float = 0.0):

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import mean_absolute_error as by_scikit_learn
 
 from cspine.errors import ModelError
-from cspine_bench.bootstrap import resampled
-from cspine_bench.error import (
+from cspine_bench.metrics.bootstrap import resampled
+from cspine_bench.metrics.error import (
     mean_absolute_error,
     mean_absolute_error_interval,
     smape,

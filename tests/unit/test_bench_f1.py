@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from cspine.errors import ModelError
-from cspine_bench.agreement import confusion_matrix, macro_f1
-from cspine_bench.bootstrap import bootstrap_interval
-from cspine_bench.f1 import f1_interval, macro_f1_interval
-from cspine_bench.proportion import clustered_wilson
+from cspine_bench.metrics.agreement import confusion_matrix, macro_f1
+from cspine_bench.metrics.bootstrap import bootstrap_interval
+from cspine_bench.metrics.f1 import f1_interval, macro_f1_interval
+from cspine_bench.metrics.proportion import clustered_wilson
 
 untimed = settings(deadline=None)
 decisions = st.lists(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
 from cspine.errors import ModelError
-from cspine_bench.holm import holm_adjusted, holm_rejects
+from cspine_bench.metrics.holm import holm_adjusted, holm_rejects
 
 untimed = settings(deadline=None)
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cspine.errors import ModelError
-from cspine_bench.landmarks import landmark_error, radial_errors
-from cspine_bench.mean import clustered_mean
-from cspine_bench.proportion import clustered_wilson
+from cspine_bench.metrics.landmarks import landmark_error, radial_errors
+from cspine_bench.metrics.mean import clustered_mean
+from cspine_bench.metrics.proportion import clustered_wilson
 
 REFERENCE = [(100, 200), (150, 220), (160, 260), (90, 300), (200, 310)]
 PREDICTED = [(103, 204), (150, 232), (168, 266), (90, 300), (221, 338)]

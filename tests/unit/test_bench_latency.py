@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cspine.errors import ModelError
-from cspine_bench.latency import blocks, ratio_interval
+from cspine_bench.latency.ratio import blocks, quantile_ratio_interval, ratio_interval
 
 
 def test_blocks_run_every_arm_once_in_a_random_order():
@@ -30,10 +30,41 @@ def test_pairing_by_block_cancels_what_the_arms_share():
     reference, candidate = drifting(rng, 0.9)
     found = ratio_interval(reference, candidate, seed=0)
     assert found.low <= found.ratio <= found.high
-    assert found.ratio == np.median(candidate) / np.median(reference)
+    medians = np.median(np.log(candidate / reference), axis=0)
+    assert found.ratio == pytest.approx(np.exp(medians.mean()))
     assert 0.85 < found.low < 0.9 < found.high < 0.95
     unpaired = ratio_interval(reference, rng.permutation(candidate), seed=0)
     assert unpaired.high - unpaired.low > 3 * (found.high - found.low)
+
+
+def test_how_long_a_study_takes_does_not_matter():
+    reference, candidate = drifting(np.random.default_rng(13), 1.05, count=40, samples=2)
+    lengths = np.array([1.0, 1.3])
+    found = ratio_interval(reference, candidate, seed=0)
+    other = ratio_interval(lengths * reference, lengths * candidate, seed=0)
+    assert (other.ratio, other.low, other.high) == pytest.approx(
+        (found.ratio, found.low, found.high), rel=1e-12
+    )
+    pooled = quantile_ratio_interval(lengths * reference, lengths * candidate, q=0.5, seed=0)
+    assert pooled.error > 2 * found.error
+
+
+def test_a_study_that_is_slower_counts_for_its_share():
+    errors = []
+    for seed, slower in enumerate([1.0, 1.21]):
+        rng = np.random.default_rng(14)
+        reference, candidate = drifting(rng, 1.0, count=40, samples=2)
+        found = ratio_interval(reference, candidate * [1.0, slower], seed=seed)
+        assert found.ratio == pytest.approx(np.sqrt(slower), abs=0.02)
+        errors.append(found.error)
+    assert errors[1] < 1.1 * errors[0]  # it does not jump from one study to the other
+
+
+def test_interruptions_of_one_arm_do_not_move_it():
+    rng = np.random.default_rng(15)
+    reference, candidate = drifting(rng, 1.0, count=60, samples=2)
+    struck = np.where(rng.random(candidate.shape) < 0.1, 3.0, 1.0)
+    assert ratio_interval(reference, candidate * struck, seed=0).high < 1.03
 
 
 def test_samples_of_a_block_are_drawn_together():
@@ -101,8 +132,8 @@ def test_a_quantile_of_the_tail_has_a_ratio_too():
     reference = rng.lognormal(sigma=0.05, size=(70, 10))
     candidate = rng.lognormal(sigma=0.05, size=(70, 10))
     candidate[:, 0] *= 1.5  # one in ten
-    assert ratio_interval(reference, candidate, seed=0).high < 1.05
-    tail = ratio_interval(reference, candidate, seed=0, q=0.99)
+    assert quantile_ratio_interval(reference, candidate, q=0.5, seed=0).high < 1.05
+    tail = quantile_ratio_interval(reference, candidate, q=0.99, seed=0)
     assert tail.ratio == np.quantile(candidate, 0.99) / np.quantile(reference, 0.99)
     assert 1.3 < tail.low < tail.ratio < tail.high < 1.6
 
@@ -126,6 +157,9 @@ def test_refusals_say_what_is_wrong():
         ratio_interval(np.ones(2), times, seed=0)
     with pytest.raises(ModelError, match="candidate: got 6 blocks, expected 7"):
         ratio_interval(np.ones((7, 2)), times, seed=0)
+    with pytest.raises(ModelError, match="candidate: got 3 samples a block, expected 2"):
+        ratio_interval(times, np.ones((6, 3)), seed=0)
+    assert quantile_ratio_interval(times, np.ones((6, 3)), q=0.99, seed=0).ratio == 1.0
     with pytest.raises(ModelError, match=r"candidate: got a time of 0\.0, expected times above"):
         ratio_interval(times, 0.0 * times, seed=0)
     with pytest.raises(ModelError, match=r"blocks: got 5, expected at least 6 for level 0\.95"):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from cspine.errors import ModelError
-from cspine_bench.bland_altman import limits_of_agreement
+from cspine_bench.metrics.bland_altman import limits_of_agreement
 
 untimed = settings(deadline=None)
 

@@ -6,7 +6,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from cspine_bench.machine import Machine, MachineState, clock_shift, peak_memory_mib, void_reasons
+from cspine_bench.latency.machine import (
+    Machine,
+    MachineState,
+    clock_shift,
+    peak_memory_mib,
+    void_reasons,
+)
 
 STATE = MachineState(
     seconds=0.0,

@@ -14,9 +14,9 @@ from statsmodels.stats.contingency_tables import mcnemar as by_statsmodels
 from statsmodels.stats.proportion import proportion_confint
 
 from cspine.errors import ModelError
-from cspine_bench.mcnemar import mcnemar, paired_decisions
-from cspine_bench.paired import newcombe_interval, tango_interval
-from cspine_bench.proportion import wilson
+from cspine_bench.metrics.mcnemar import mcnemar, paired_decisions
+from cspine_bench.metrics.paired import newcombe_interval, tango_interval
+from cspine_bench.metrics.proportion import wilson
 
 # Fagerland, Lydersen & Laake 2013 and 2014: airway hyper-responsiveness (Bentur 2009), complete
 # response (Cavo 2012); both, gained, lost, neither.
@@ -161,6 +161,15 @@ def test_single_cases_give_the_counts_their_own_interval(cases):
     expected = tango_interval(found.gained, found.lost, before.size)
     assert ends(found.interval) == (expected.low, expected.high)
     assert (found.exact_p, found.mid_p) == mcnemar(found.gained, found.lost)
+
+
+@pytest.mark.parametrize("copies", range(2, 8))
+def test_where_every_case_changes_rounding_makes_no_more_changes_than_cases(copies):
+    for patients in range(2, 40):
+        after = np.repeat(np.arange(patients) % 3 > 0, copies)
+        found = paired_decisions(~after, after, clusters=np.repeat(np.arange(patients), copies))
+        assert found.gained + found.lost == after.size
+        assert found.interval.low <= found.difference <= found.interval.high
 
 
 @untimed

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn import metrics
 
 from cspine.errors import ModelError
-from cspine_bench.overlap import dice, mean_dice, overlaps_most
+from cspine_bench.metrics.overlap import dice, mean_dice, overlaps_most
 
 LABELS = range(1, 5)
 

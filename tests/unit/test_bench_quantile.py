@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from cspine.errors import ModelError
-from cspine_bench.quantile import minimum_count, quantile_interval
+from cspine_bench.latency.quantile import minimum_count, quantile_interval
 
 
 @pytest.mark.parametrize(("q", "count"), [(0.9, 64), (0.95, 130), (0.99, 662), (0.999, 6636)])

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cspine.errors import ModelError
-from cspine_bench.reliability import icc, icc_interval
+from cspine_bench.metrics.reliability import icc, icc_interval
 
 untimed = settings(deadline=None)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from cspine_bench.stationary import CAP, WarmUp, stationary, warm_up
+from cspine_bench.latency.stationary import CAP, WarmUp, stationary, warm_up
 
 
 def warmed(milliseconds: Iterable[float]) -> WarmUp:

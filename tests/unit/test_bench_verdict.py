@@ -3,33 +3,104 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
+import jsonschema
+import msgspec
 import numpy as np
 import pytest
 
-from cspine.findings import Level
-from cspine_bench.answers import Answers, dice_change, performance
-from cspine_bench.auc import PairedAuc, paired_auc
-from cspine_bench.cases import Case
-from cspine_bench.interval import Interval
-from cspine_bench.proportion import wilson
-from cspine_bench.verdict import decide
+from cspine.errors import ModelError
+from cspine.spec import Gate
+from cspine_bench.accuracy.answers import Arm, CaseAnswers, Score
+from cspine_bench.accuracy.evidence import (
+    Report,
+    Trial,
+    evidence_bytes,
+    evidence_schema,
+    read_evidence,
+)
+from cspine_bench.accuracy.judge import judge, judged_again
+from cspine_bench.accuracy.noninferiority import judged, p_above, p_below, verdict_by
+from cspine_bench.accuracy.pairs import paired_levels
+from cspine_bench.accuracy.performance import dice_change, performance
+from cspine_bench.metrics.holm import holm_adjusted
+from cspine_bench.metrics.interval import Interval
+from cspine_bench.metrics.proportion import wilson
+
+GATE = Gate(
+    auc_margin=0.02, sensitivity_margin=0.05, specificity_margin=0.05, agreement_margin=0.05
+)
+LEVELS = ("C2/3", "C3/4", "C4/5")
+Scores = Mapping[str, float]
 
 
-def difference(low: float, high: float) -> PairedAuc:
-    middle = (low + high) / 2
-    return PairedAuc(
-        auc_reference=0.95,
-        auc_candidate=0.95 + middle,
-        difference=middle,
-        standard_error=0.001,
-        interval=Interval(low, high, 0.95),
-        z=0.0,
-        p=1.0,
-        degenerate=False,
-        exact_bound=math.nan,
+def arm(
+    scores: Scores, *, refusal: str | None = None, dice: Mapping[str, float | None] | None = None
+) -> Arm:
+    known = {level: float(str(np.float32(logit))) for level, logit in scores.items()}
+    return Arm(
+        refusal=refusal,
+        scores={level: Score(logit, logit >= 0.0) for level, logit in known.items()},
+        dice=dict(dice or {}),
+        numbered=None,
     )
+
+
+def case(
+    line: int, truth: Mapping[str, bool], before: Arm, after: Arm, **groups: str
+) -> CaseAnswers:
+    return CaseAnswers(
+        line=line,
+        patient=line,
+        unfit=None,
+        groups=groups,
+        truth=dict(truth),
+        severity={},
+        reference=before,
+        candidate=after,
+    )
+
+
+def cases(
+    patients: int, *, noise: float = 0.05, seed: int = 0, harmed: str = ""
+) -> list[CaseAnswers]:
+    """Patients of whom INT8 says what FP32 says but for noise, or at one site nothing at all."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for line in range(2, patients + 2):
+        burden = rng.normal()
+        severity = {level: burden + rng.normal() for level in LEVELS}
+        before = {level: 4 * (value - 1) + rng.normal() for level, value in severity.items()}
+        site = "AB"[line % 2]
+        scale = 20.0 if site == harmed else noise
+        after = {level: logit + scale * rng.normal() for level, logit in before.items()}
+        truth = {level: value > 1 for level, value in severity.items()}
+        found.append(case(line, truth, arm(before), arm(after), site=site, sex="FM"[line // 2 % 2]))
+    return found
+
+
+def report(answers: list[CaseAnswers], gate: Gate = GATE) -> Report:
+    return judge(
+        Trial(
+            bundle="b" * 64,
+            backend="onnxruntime",
+            target="ort-x64-vnni",
+            gate=gate,
+            threshold=0.5,
+            set_digest="c" * 64,
+            look=1,
+            device={},
+            versions={},
+            answers=tuple(answers),
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def sound() -> Report:
+    return report(cases(200))
 
 
 @pytest.mark.parametrize(
@@ -43,77 +114,331 @@ def difference(low: float, high: float) -> PairedAuc:
     ],
 )
 def test_the_whole_interval_decides(low: float, high: float, verdict: str) -> None:
-    found, reasons = decide(difference(low, high), margin=0.02, lost=[])
-    assert found == verdict
-    assert f"{low:+.4f} to {high:+.4f}" in reasons[0]
+    interval = Interval(low, high, 0.95)
+    assert verdict_by(interval, margin=0.02) == verdict
+    found = judged("AUC", 0.0, lambda level: interval, margin=0.02, patients_needed=None)
+    assert found.verdict == verdict
+    assert f"{low:+.4f} to {high:+.4f}" in found.reason
 
 
-def test_a_candidate_that_withholds_what_fp32_answers_cannot_pass() -> None:
-    found, reasons = decide(difference(-0.001, 0.001), margin=0.02, lost=["line 2, C5/6"])
-    assert (found, reasons) == ("inconclusive", ("1 levels are answered by FP32 alone",))
-    assert decide(difference(-0.9, -0.8), margin=0.02, lost=["line 2, C5/6"])[0] == "fail"
+@pytest.mark.parametrize("middle", [-0.03, -0.011, -0.009, 0.0, 0.02])
+def test_p_is_below_the_level_exactly_if_the_interval_decides(middle: float) -> None:
+    def at(level: float) -> Interval:
+        return Interval(middle - 0.02 * level, middle + 0.02 * level, level)
+
+    for find, excluded in ((p_above, middle - 0.019 > -0.01), (p_below, middle + 0.019 < -0.01)):
+        assert (find(at, -0.01) < 0.025) == excluded
+    # Half-width 0.02 (1 - 2 p) reaches the bound.
+    assert p_above(at, middle - 0.01) == pytest.approx(0.25)
+    assert p_above(at, middle + 0.01) == 1.0
+
+
+def test_a_candidate_that_says_the_same_passes(sound: Report) -> None:
+    assert sound.verdict == "pass", sound.reasons
+    assert [each.name for each in sound.criteria] == list(GATE.margins)
+    assert all(each.low > -each.margin and each.p < 0.025 for each in sound.criteria)
+    assert sound.difference is not None
+    assert sound.difference.value == pytest.approx(
+        (sound.candidate.auc.value or 0) - (sound.reference.auc.value or 0)
+    )
+    assert (sound.difference.low, sound.difference.high) == (
+        sound.criteria[0].low,
+        sound.criteria[0].high,
+    )
+
+
+def test_a_set_without_masks_cannot_pass_a_margin_of_dice() -> None:
+    gate = Gate(auc_margin=0.05, dice_margin=0.01)
+    bare = report(cases(200), gate)
+    assert (bare.verdict, [each.name for each in bare.criteria]) == ("inconclusive", ["AUC"])
+    assert bare.reasons == (
+        "Dice: too few cases can be compared; add masks, or look at what was refused",
+    )
+    for change, verdict in ((0.0, "pass"), (-0.009, "pass"), (-0.02, "fail")):
+        masked = [
+            msgspec.structs.replace(
+                each,
+                reference=msgspec.structs.replace(each.reference, dice={"C2": 0.9}),
+                candidate=msgspec.structs.replace(each.candidate, dice={"C2": 0.9 + change}),
+            )
+            for each in cases(200)
+        ]
+        (_, dice) = report(masked, gate).criteria
+        assert (dice.name, dice.verdict) == ("Dice", verdict)
+        assert dice.value == pytest.approx(change)
+
+
+def test_a_candidate_that_answers_what_must_be_refused_fails() -> None:
+    gate = Gate(auc_margin=0.05, refusal_margin=0.05)
+    no_films = report(cases(200), gate)
+    assert no_films.verdict == "inconclusive"
+    assert no_films.reasons[-1] == (
+        "refusals: too few cases can be compared; add studies with a fault, which have no labels"
+    )
+    refused, answered = arm({}, refusal="HARDWARE"), arm({})
+    for lost, verdict in ((0, "pass"), (1, "pass"), (40, "fail")):
+        spoilt = [
+            msgspec.structs.replace(
+                case(300 + number, {}, refused, answered if number < lost else refused),
+                unfit="hardware",
+            )
+            for number in range(120)
+        ]
+        found = report([*cases(200), *spoilt], gate)
+        (_, refusals) = found.criteria
+        assert (refusals.name, refusals.verdict) == ("refusals", verdict)
+        assert refusals.value == pytest.approx(-lost / 120)
+        assert (found.candidate.cases, found.candidate.refused) == (200, 0)
+        assert (found.candidate.unfit, found.candidate.levels) == (120, 600)
+        assert found.candidate.unfit_refused.value == pytest.approx(1 - lost / 120)
+        assert found.verdict == verdict
+        assert len(found.answered_by_one) == lost
+
+
+def test_what_has_no_margin_is_not_judged() -> None:
+    found = report(cases(60), Gate(auc_margin=0.05))
+    assert [each.name for each in found.criteria] == ["AUC"]
+
+
+def test_a_candidate_that_is_worse_fails() -> None:
+    found = report(cases(120, noise=8.0))
+    assert found.verdict == "fail"
+    assert any("wholly below the margin" in reason for reason in found.reasons)
 
 
 def test_two_answers_alike_on_few_cases_are_not_proof() -> None:
-    truth = np.array([0, 1] * 10)
-    scores = np.linspace(0, 1, 20)
-    same = paired_auc(truth, scores, scores)
-    assert same.degenerate
-    assert decide(same, margin=0.02, lost=[])[0] == "inconclusive"
+    found = report(cases(12, noise=0.0))
+    assert found.difference is not None
+    assert found.difference.degenerate
+    assert found.difference.value == 0.0
+    assert found.verdict == "inconclusive"
+    assert "patients like these would decide" in found.reasons[0]
 
 
-def level(*, positive: bool) -> Level:
-    # The rounded probability is the threshold itself: only `positive` says what was decided.
-    corner = (0.0, 0.0)
-    return Level(
-        label="C2/3",
-        probability=0.5,
-        positive=positive,
-        decision="",
-        box_px=(corner, corner, corner, corner),
-    )
+def test_as_many_patients_as_it_asks_for_decide() -> None:
+    first = report(cases(12, noise=0.0))
+    asked = max(each.patients_needed or 0 for each in first.criteria)
+    assert 12 < asked < 400
+    assert report(cases(2 * asked, noise=0.0)).verdict == "pass"
+    few = report(cases(asked // 2, noise=0.0)).criteria
+    assert "inconclusive" in {each.verdict for each in few}
 
 
-OVERLAP = {2: {"C2": 0.9, "C3": 0.7}, 3: {"C2": math.nan, "C3": math.nan}}
+def test_a_decision_that_turns_counts_at_the_operating_point() -> None:
+    answers = cases(120)
+    turned = []
+    for each in answers:
+        lowered = {
+            level: -0.01 if 0.0 <= score.logit < 4.0 else score.logit
+            for level, score in each.reference.scores.items()
+        }
+        turned.append(msgspec.structs.replace(each, candidate=arm(lowered)))
+    found = {each.name: each for each in report(turned).criteria}
+    assert found["sensitivity"].verdict == "fail"
+    assert found["specificity"].value > 0.0
 
 
-def case(row: int) -> Case:
-    return Case(
-        row=row,
-        study=Path(),
-        patient=f"p{row}",
-        labels={"C2/3": row % 2 == 0, "C3/4": False},
-        severity={"C2/3": float(row)} if row < 6 else {},
-        mask=None,
-        points=None,
-    )
+def test_a_candidate_that_withholds_what_fp32_answers_is_charged_for_it() -> None:
+    answers = cases(120)
+    refused = [
+        msgspec.structs.replace(each, candidate=arm({}, refusal="MODEL_UNSURE"))
+        if number % 4 == 0
+        else each
+        for number, each in enumerate(answers)
+    ]
+    found = report(refused)
+    names = {each.name: each for each in found.criteria}
+    assert names["sensitivity"].verdict == names["specificity"].verdict == "fail"
+    assert found.verdict == "fail"
+    # Scores are compared where there are two; what is lost counts where a decision is missed.
+    kept = report([each for number, each in enumerate(answers) if number % 4])
+    assert (names["AUC"], names["score agreement"]) == (kept.criteria[0], kept.criteria[3])
+    assert found.candidate.auc == kept.candidate.auc
+    assert (found.candidate.refused, found.candidate.unanswered) == (30, 90)
+    assert found.candidate.levels == found.reference.levels == 360
+    assert found.answered_by_one[0] == "line 2: FP32 only"
+    one = {each.name: each for each in report([refused[0], *answers[1:]]).criteria}
+    assert one["sensitivity"].value + one["specificity"].value < 0.0
+
+
+def test_a_level_that_one_withholds_is_named() -> None:
+    answers = cases(60)
+    scores = {level: score.logit for level, score in answers[3].reference.scores.items()}
+    del scores["C3/4"]
+    answers[3] = msgspec.structs.replace(answers[3], reference=arm(scores))
+    assert report(answers).answered_by_one == ("line 5, C3/4: candidate only",)
+
+
+def test_flips_are_listed() -> None:
+    answers = cases(60, noise=0.0)
+    scores = {level: score.logit for level, score in answers[7].reference.scores.items()}
+    scores["C3/4"] = -scores["C3/4"]
+    answers[7] = msgspec.structs.replace(answers[7], candidate=arm(scores))
+    found = report(answers)
+    (flip,) = found.flips
+    assert (flip.line, flip.level) == (9, "C3/4")
+    assert flip.reference + flip.candidate == pytest.approx(1.0, abs=1e-3)
+    assert found.flip_rate.value == pytest.approx(1 / 180)
+    assert found.agreement is not None
+    assert found.agreement.largest_shift == pytest.approx(2 * abs(scores["C3/4"]), rel=1e-6)
+
+
+def test_one_site_that_is_harmed_fails_the_whole() -> None:
+    found = report(cases(300, harmed="B"), Gate(auc_margin=0.05))
+    groups = {(each.factor, each.value): each for each in found.subgroups}
+    assert set(groups) == {("site", "A"), ("site", "B"), ("sex", "F"), ("sex", "M")}
+    assert groups["site", "A"].verdict == "pass"
+    assert groups["site", "B"].verdict == "fail"
+    assert found.verdict == "fail"
+    assert any(reason.startswith("site B: the AUC is worse") for reason in found.reasons)
+
+
+def test_subgroups_are_adjusted_and_do_not_keep_the_whole_from_passing(sound: Report) -> None:
+    tests = [(each.p, each.adjusted, each.verdict) for each in sound.subgroups]
+    assert [adjusted for _, adjusted, _ in tests] == holm_adjusted(
+        [p or 0 for p, _, _ in tests]
+    ).tolist()
+    assert all((verdict == "pass") == ((adjusted or 1) <= 0.025) for _, adjusted, verdict in tests)
+    assert sum(each.patients for each in sound.subgroups if each.factor == "site") == 200
+    few = cases(60)
+    few[0] = msgspec.structs.replace(few[0], groups={"site": "C"})
+    (alone,) = (each for each in report(few).subgroups if each.value == "C")
+    assert (alone.patients, alone.p, alone.low, alone.verdict) == (1, None, None, "inconclusive")
 
 
 def test_performance_counts_what_was_not_answered() -> None:
-    cases = [case(row) for row in range(2, 8)]
-    levels = {(row, "C2/3"): level(positive=row % 2 == 0) for row in range(2, 7)}
-    logits = {key: 1.5 if found.positive else -1.5 for key, found in levels.items()}
-    answers = Answers(logits, levels, {7: "WRONG_VIEW"}, OVERLAP, {2: True, 3: False, 4: True})
-    found = performance(answers, cases, sorted(levels))
-    assert (found.cases, found.refused, found.levels, found.unanswered) == (6, 1, 5, 7)
-    assert found.auc.value == found.accuracy.value == found.sensitivity.value == 1.0
-    assert found.dice == pytest.approx(0.8)
-    assert found.worst_vertebra == pytest.approx(0.7)
-    assert found.numbering.value == pytest.approx(2 / 3)
+    answered = [
+        case(
+            line,
+            {"C2/3": line % 2 == 0, "C3/4": False},
+            arm({"C2/3": 1.5 if line % 2 == 0 else -1.5}, dice={"C2": 0.9, "C3": 0.7}),
+            arm({}),
+        )
+        for line in range(2, 7)
+    ]
+    silent = case(7, {"C2/3": False, "C3/4": True}, arm({}, refusal="WRONG_VIEW"), arm({}))
+    every = [*answered, silent]
+    found = performance(every, paired_levels(every), arm="reference")
+    assert (found.cases, found.refused, found.levels, found.unanswered) == (6, 1, 12, 7)
+    assert found.accuracy.value == pytest.approx(5 / 12)
+    assert found.sensitivity.value == pytest.approx(3 / 4)
+    assert found.specificity.value == pytest.approx(2 / 8)
+    assert found.auc.value == 1.0
+    # Of 4 * 8 pairs, 3 * 2 have two scores and are in order; of the others half count.
+    assert found.auc_of_all.value == pytest.approx((6 + 26 / 2) / 32)
+    assert (found.dice, found.worst_vertebra) == (pytest.approx(0.8), pytest.approx(0.7))
+
+
+def test_numbering_is_of_studies_with_a_mask() -> None:
+    found = []
+    for line, numbered in ((2, True), (3, False), (4, True), (5, None)):
+        answers = msgspec.structs.replace(
+            arm({"C2/3": float(line)}, dice={} if numbered is None else {"C2": 0.5}),
+            numbered=numbered,
+        )
+        found.append(case(line, {"C2/3": line % 2 == 0}, answers, answers))
+    numbering = performance(found, paired_levels(found), arm="candidate").numbering
     alone = wilson(2, 3)  # one study a patient
-    assert (found.numbering.low, found.numbering.high) == pytest.approx((alone.low, alone.high))
-    # High, low, high, low against 2 to 5; line 6 states no severity.
-    assert found.severity.value == pytest.approx(-math.sqrt(1 / 5))
+    assert numbering.value == pytest.approx(2 / 3)
+    assert (numbering.low, numbering.high) == pytest.approx((alone.low, alone.high))
 
 
 def test_the_dice_of_a_study_is_compared_with_itself() -> None:
-    cases = [case(row) for row in range(2, 7)]
-    before = {2: {"C2": 0.9, "C3": 0.7}, 3: {"C2": 0.8, "C3": math.nan}, 4: {"C2": math.nan}}
-    after = {2: {"C2": 0.8, "C3": 0.7}, 3: {"C2": 0.9, "C3": math.nan}, 4: {"C2": math.nan}}
-    arms = [Answers({}, {}, {}, each, {}) for each in (before | {5: {"C2": 0.1}}, after)]
-    found = dice_change(*arms, cases)
+    before = {2: {"C2": 0.9, "C3": 0.7}, 3: {"C2": 0.8, "C3": None}, 4: {"C2": None}}
+    after = {2: {"C2": 0.8, "C3": 0.7}, 3: {"C2": 0.9, "C3": None}, 4: {"C2": None}}
+    pairs = [
+        case(line, {}, arm({}, dice=before[line]), arm({}, dice=after[line])) for line in before
+    ]
+    pairs.append(case(5, {}, arm({}, dice={"C2": 0.1}), arm({})))
+    found = dice_change(pairs)
     assert found.value == pytest.approx((-0.05 + 0.1) / 2)
-    half = 1.959964 * 0.15 / math.sqrt(2) / math.sqrt(2)  # standard error of two values
+    # The standard error of two values, by Student's t with one degree of freedom.
+    half = 12.706205 * 0.15 / math.sqrt(2) / math.sqrt(2)
     assert (found.low, found.high) == pytest.approx((0.025 - half, 0.025 + half))
-    one = dice_change(*[Answers({}, {}, {}, {2: each[2]}, {}) for each in (before, after)], cases)
+    one = dice_change(pairs[:1])
     assert (one.value, one.low, one.high) == (pytest.approx(-0.05), None, None)
+
+
+def test_evidence_is_read_back_and_judged_the_same(sound: Report, tmp_path: Path) -> None:
+    path = tmp_path / "evidence.json"
+    path.write_bytes(evidence_bytes(sound))
+    again = judged_again(read_evidence(path), where="evidence")
+    assert again == sound
+    assert evidence_bytes(again) == path.read_bytes()
+    jsonschema.Draft202012Validator(evidence_schema()).validate(
+        msgspec.json.decode(path.read_bytes())
+    )
+
+
+@pytest.mark.parametrize("name", ["verdict", "criteria", "candidate", "flips", "subgroups"])
+def test_a_figure_that_does_not_follow_is_refused(name: str) -> None:
+    honest = report(cases(60, noise=8.0))
+    better = report(cases(60, noise=0.0))
+    changed = msgspec.structs.replace(honest, **{name: getattr(better, name)})
+    if name == "verdict":
+        assert (honest.verdict, better.verdict) == ("fail", "inconclusive")
+    with pytest.raises(ModelError, match=f"^evidence: '{name}' does not follow"):
+        judged_again(changed, where="evidence")
+
+
+def test_a_score_that_was_changed_is_refused(sound: Report) -> None:
+    first = sound.answers[0]
+    level, score = next(iter(first.candidate.scores.items()))
+    for other, message in (
+        (Score(score.logit, not score.positive), "a decision does not follow from its score"),
+        (Score(score.logit + 9.0, score.logit + 9.0 >= 0.0), "does not follow from the answers"),
+    ):
+        scores = {**first.candidate.scores, level: other}
+        candidate = msgspec.structs.replace(first.candidate, scores=scores)
+        answers = (msgspec.structs.replace(first, candidate=candidate), *sound.answers[1:])
+        with pytest.raises(ModelError, match=message):
+            judged_again(msgspec.structs.replace(sound, answers=answers), where="evidence")
+
+
+def test_a_truth_that_was_swapped_is_refused(sound: Report) -> None:
+    first = sound.answers[0]
+    truth = {**first.truth, "C2/3": not first.truth["C2/3"]}
+    answers = (msgspec.structs.replace(first, truth=truth), *sound.answers[1:])
+    with pytest.raises(ModelError, match="does not follow from the answers"):
+        judged_again(msgspec.structs.replace(sound, answers=answers), where="evidence")
+
+
+def test_evidence_of_another_format_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "old.json"
+    path.write_text('{"verdict": "pass"}')
+    with pytest.raises(ModelError, match=r"evidence of format 2: .*; judge again with: cspine"):
+        read_evidence(path)
+
+
+@pytest.mark.parametrize("truth", [True, False])
+def test_levels_of_one_class_cannot_be_judged(truth: bool) -> None:
+    one_sided = [
+        msgspec.structs.replace(each, truth=dict.fromkeys(each.truth, truth)) for each in cases(5)
+    ]
+    with pytest.raises(ModelError, match="fewer than two patients of one of the classes; add"):
+        report(one_sided)
+
+
+def test_a_candidate_that_answers_nothing_fails() -> None:
+    silent = [msgspec.structs.replace(each, candidate=arm({})) for each in cases(20)]
+    found = report(silent)
+    assert [(each.name, each.verdict) for each in found.criteria] == [
+        ("sensitivity", "fail"),
+        ("specificity", "fail"),
+    ]
+    assert found.verdict == "fail"
+    assert found.reasons[-2:] == (
+        "AUC: too few cases can be compared; look at what was refused",
+        "score agreement: too few cases can be compared; look at what was refused",
+    )
+    assert found.difference is found.agreement is found.candidate.auc.value is None
+    assert found.candidate.auc_of_all.value == 0.5
+    assert found.flip_rate.value is None
+    only_ranked = report(silent, Gate(auc_margin=0.02))
+    assert (only_ranked.verdict, only_ranked.criteria) == ("inconclusive", ())
+
+
+def test_a_set_that_fp32_does_not_answer_cannot_be_judged() -> None:
+    silent = [msgspec.structs.replace(each, reference=arm({})) for each in cases(20)]
+    with pytest.raises(ModelError, match="FP32 answered levels of fewer than two patients"):
+        report(silent)

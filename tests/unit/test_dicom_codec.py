@@ -25,7 +25,7 @@ from cspine.dicom.codestream import Extent
 from cspine.dicom.dataset import read_dataset
 from cspine.dicom.pixels import stored_pixels
 from cspine.dicom.read import render
-from cspine_phantom.cases import phantom
+from cspine_phantom.study import phantom
 
 Values = npt.NDArray[Any]
 DEPTHS = range(8, 17)

@@ -23,9 +23,13 @@ from cspine.pipeline_file import parse_spec
 from cspine.precision import Evidence, believed
 from cspine.stages.levels import level_names
 from cspine.tune import Measured, Tuning
-from cspine_bench import record, verdict
-from cspine_bench.answers import Figure, Performance
+from cspine_bench.accuracy import answers, evidence
+from cspine_bench.accuracy.judge import judged_again
+from cspine_bench.accuracy.noninferiority import Criterion
+from cspine_bench.accuracy.performance import Figure, Performance
+from cspine_bench.accuracy.subgroup import Subgroup
 from cspine_bench.cases import SPLITS, read_cases
+from cspine_bench.latency import record
 from cspine_calibration.emit import Summary
 from cspine_calibration.table import CalibrationTable, summarize
 
@@ -34,6 +38,10 @@ FORMATS = (DOCS / "formats.md").read_text(encoding="utf-8")
 REGENERATE = (
     'python -c "import json; from cspine.findings import findings_schema; '
     'print(json.dumps(findings_schema(), indent=2))" > docs/findings.schema.json'
+)
+REGENERATE_EVIDENCE = (
+    'python -c "import json; from cspine_bench.accuracy.evidence import evidence_schema; '
+    'print(json.dumps(evidence_schema(), indent=2))" > docs/evidence.schema.json'
 )
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -82,6 +90,13 @@ def test_schema_is_current():
     assert published == findings.findings_schema(), f"it is old; run: {REGENERATE}"
 
 
+def test_the_schema_of_evidence_is_current():
+    published = json.loads((DOCS / "evidence.schema.json").read_text(encoding="utf-8"))
+    assert published == evidence.evidence_schema(), f"it is old; run: {REGENERATE_EVIDENCE}"
+    example_of_it = json.loads(example("Evidence"))
+    jsonschema.Draft202012Validator(published).validate(example_of_it)
+
+
 @pytest.mark.parametrize(
     ("heading", "struct"),
     [
@@ -106,11 +121,16 @@ def test_schema_is_current():
         ("vertebra", findings.Vertebra),
         ("level", findings.Level),
         ("withheld", findings.Withheld),
-        ("The evidence", verdict.Report),
+        ("The evidence", evidence.Report),
         ("performance", Performance),
         ("figure", Figure),
-        ("difference", verdict.Difference),
-        ("flip", verdict.Flip),
+        ("criterion", Criterion),
+        ("subgroup", Subgroup),
+        ("difference", evidence.Difference),
+        ("agreement", evidence.Agreement),
+        ("flip", evidence.Flip),
+        ("case", answers.CaseAnswers),
+        ("arm", answers.Arm),
         ("The record", record.Record),
         ("statistic", record.Statistic),
         ("ratio", record.Ratio),
@@ -170,7 +190,7 @@ def test_the_case_set_is_read(tmp_path):
         for name in filter(None, (row["study"], row["mask"])):
             file = tmp_path / name / ("" if Path(name).suffix else "image.dcm")
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(b"bytes")
+            file.write_bytes(name.encode())
     (tmp_path / "cases.csv").write_text(text)
     pipeline = parse_spec(example("Pipeline file", "toml").encode(), where="docs/formats.md")
     levels = level_names(pipeline.only(spec.Levels).vertebrae)
@@ -189,11 +209,12 @@ def test_the_findings_fit_their_schema():
         assert level.positive == (level.probability >= found.threshold)
 
 
-def test_the_evidence_is_read():
-    report = read("Evidence", verdict.Report)
+def test_the_evidence_is_read_and_follows_from_its_answers():
+    report = read("Evidence", evidence.Report)
     assert all(flip.line > 1 for flip in report.flips)
-    evidence = msgspec.json.decode(msgspec.json.encode(report), type=Evidence)
-    assert believed(evidence, margin=report.auc_margin) == report.verdict
+    judged_again(report, where="docs/formats.md")
+    known = msgspec.json.decode(msgspec.json.encode(report), type=Evidence)
+    assert believed(known, gate=report.gate) == report.verdict
 
 
 def test_the_engine_manifest_is_read():

@@ -21,7 +21,8 @@ from cspine.pipeline_file import load_spec, shipped_spec
 from cspine_phantom.imaging.aim import Aim, frontal_aim, lateral_aim, oblique_aim
 from cspine_phantom.imaging.devices import DEVICES
 from cspine_phantom.imaging.dicom import dataset, strip, uid
-from cspine_phantom.imaging.radiograph import WHITE, Picture, radiograph
+from cspine_phantom.imaging.presentation import WHITE, Picture
+from cspine_phantom.imaging.radiograph import radiograph
 from cspine_phantom.patients import SITES, draw_patient
 from cspine_phantom.scene.anatomy import lateral
 

@@ -13,7 +13,6 @@ from pydicom.dataset import Dataset
 from cspine.dicom.admit import admit
 from cspine.findings import Refused
 from cspine.spec import PipelineSpec
-from cspine_phantom.cases import phantom
 from cspine_phantom.faults.film import FAULTS, Fault, Film, expose
 from cspine_phantom.faults.gridlines import grid_lines
 from cspine_phantom.faults.motion import motion
@@ -23,12 +22,13 @@ from cspine_phantom.imaging.devices import DEVICES
 from cspine_phantom.imaging.grain import grain
 from cspine_phantom.imaging.lettering import lettered, stamp
 from cspine_phantom.imaging.marks import burn, draw_marks, shade
-from cspine_phantom.imaging.radiograph import WHITE
+from cspine_phantom.imaging.presentation import WHITE
 from cspine_phantom.measure.admission import EXPECTED
 from cspine_phantom.patients import LEVELS, SITES, VERTEBRAE, draw_patient, generator
 from cspine_phantom.scene.anatomy import lateral
 from cspine_phantom.scene.parts import HELD_OUT_PARTS, PARTS, other
 from cspine_phantom.scene.worn import adorned
+from cspine_phantom.study import phantom
 from cspine_phantom.training.screening import SIGNS
 
 SEED = 13

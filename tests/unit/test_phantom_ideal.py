@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from cspine_bench.auc import auc
+from cspine_bench.metrics.auc import auc
 from cspine_phantom.measure.ideal import drawn_auc, ideal_auc, prevalence
 from cspine_phantom.patients import READER_NOISE, THRESHOLD, draw_patient
 

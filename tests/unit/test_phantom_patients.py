@@ -6,7 +6,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from cspine_bench.auc import auc
+from cspine_bench.metrics.auc import auc
 from cspine_phantom.patients import (
     LEVELS,
     SITES,

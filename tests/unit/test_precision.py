@@ -37,6 +37,15 @@ INT8 = Choice("onnxruntime", "int8", "ort-x64-avx2", "its verdict on the locked 
 LOCKED, OTHER = "a" * 64, "b" * 64  # digests of case sets
 
 
+def criteria(bundle: Bundle, **auc: float) -> list[dict[str, object]]:
+    """Differences well inside the bundle's margins, that of the AUC with changes."""
+    found: list[dict[str, object]] = [
+        {"name": name, "low": -margin / 2, "high": margin / 2, "margin": margin}
+        for name, margin in bundle.spec.gate.margins.items()
+    ]
+    return [found[0] | auc, *found[1:]]
+
+
 def record(
     bundle: Bundle, changes: Mapping[str, object] | None = None, *, set_digest: str = LOCKED
 ) -> None:
@@ -46,8 +55,7 @@ def record(
         "backend": "onnxruntime",
         "target": "ort-x64-avx2",
         "verdict": "pass",
-        "auc_margin": 0.01,
-        "difference": {"value": 0.0, "low": -0.005, "high": 0.005, "degenerate": False},
+        "criteria": criteria(bundle),
         "set_digest": set_digest,
     }
     path = evidence_path(bundle, INT8, set_digest=set_digest)
@@ -110,7 +118,7 @@ def test_the_evidence_of_every_case_set_counts(
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "margin", "verdict"),
+    ("low", "high", "margin", "verdict"),  # of the AUC, whose margin is 0.01
     [
         (-0.0099, 0.3, 0.01, "pass"),
         (-0.01, 0.01, 0.01, "inconclusive"),
@@ -122,8 +130,17 @@ def test_the_evidence_of_every_case_set_counts(
 def test_a_pass_is_believed_as_far_as_its_interval_goes(
     bundle: Bundle, low: float, high: float, margin: float, verdict: str
 ) -> None:
-    record(bundle, {"auc_margin": margin, "difference": {"low": low, "high": high}})
+    record(bundle, {"criteria": criteria(bundle, low=low, high=high, margin=margin)})
     assert verdict_of(bundle, INT8) == verdict
+
+
+def test_a_pass_that_judged_less_than_the_pipeline_file_demands_is_none(bundle: Bundle) -> None:
+    assert len(bundle.spec.gate.margins) > 1
+    for number in range(len(bundle.spec.gate.margins)):
+        found = criteria(bundle)
+        del found[number]
+        record(bundle, {"criteria": found})
+        assert verdict_of(bundle, INT8) == "inconclusive"
 
 
 def test_evidence_does_not_survive_a_change_of_the_bundle(bundle: Bundle) -> None:

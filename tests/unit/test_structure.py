@@ -14,13 +14,15 @@ ROOMS = {
     "cspine_calibration": ROOT / "calibration",
     "cspine_export": ROOT / "export",
     "cspine_phantom": ROOT / "benchmarks",
+    "cspine_validation": ROOT / "benchmarks",
 }
 MAY_KNOW = {
     "cspine": {"cspine"},
     "cspine_bench": {"cspine", "cspine_bench"},
     "cspine_calibration": {"cspine", "cspine_bench", "cspine_calibration"},
     "cspine_export": {"cspine", "cspine_export"},
-    "cspine_phantom": set(ROOMS),
+    "cspine_phantom": set(ROOMS) - {"cspine_validation"},
+    "cspine_validation": {"cspine", "cspine_bench", "cspine_validation"},
 }
 
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from cspine_phantom.imaging.attenuation import Map
 from cspine_phantom.imaging.grain import grain
-from cspine_phantom.imaging.radiograph import WHITE, LabelMap, Picture
+from cspine_phantom.imaging.presentation import WHITE, Picture
+from cspine_phantom.imaging.radiograph import LabelMap
 
 
 def inverted(picture: Picture, rng: np.random.Generator) -> Picture:

@@ -18,7 +18,8 @@ from cspine_phantom.imaging.aim import Aim, frontal_aim, lateral_aim, oblique_ai
 from cspine_phantom.imaging.attenuation import Map, project
 from cspine_phantom.imaging.devices import DEVICES, Device
 from cspine_phantom.imaging.marks import Mark, burn, draw_marks, shade
-from cspine_phantom.imaging.radiograph import Disturb, LabelMap, Picture, radiograph
+from cspine_phantom.imaging.presentation import Picture
+from cspine_phantom.imaging.radiograph import Disturb, LabelMap, radiograph
 from cspine_phantom.patients import Patient, generator
 from cspine_phantom.scene.anatomy import lateral
 from cspine_phantom.scene.frontal import frontal
@@ -37,6 +38,8 @@ Fault = Literal[
 """``"ap"`` is a frontal film; ``"unseen part"`` shows a part of which ``"other part"`` has none."""
 
 FAULTS: tuple[Fault, ...] = get_args(Fault)
+UNFIT = tuple(fault for fault in FAULTS if fault != "c7 hidden")
+"""What must be refused; where C7 is hidden, the levels above may be answered."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import numpy as np
 from cspine_phantom.imaging.attenuation import SHIFT, Map, Projection, project
 from cspine_phantom.imaging.devices import Device
 from cspine_phantom.imaging.grain import grain
-from cspine_phantom.imaging.radiograph import WHITE, Disturb, LabelMap, Picture, radiograph
+from cspine_phantom.imaging.presentation import WHITE, Picture
+from cspine_phantom.imaging.radiograph import Disturb, LabelMap, radiograph
 from cspine_phantom.patients import LEVELS, VERTEBRAE, Patient, generator
 from cspine_phantom.scene.shapes import Points, Scene, Shape, ellipse, rounded, shaft
 

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 
 from cspine_phantom.imaging.lettering import Cover, lettered, stamp
-from cspine_phantom.imaging.radiograph import WHITE, LabelMap, Picture
+from cspine_phantom.imaging.presentation import WHITE, Picture
+from cspine_phantom.imaging.radiograph import LabelMap
 from cspine_phantom.scene.shapes import Points
 
 _WORDS = (

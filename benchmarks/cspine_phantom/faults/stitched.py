@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from cspine_phantom.imaging.radiograph import WHITE, LabelMap, Picture
+from cspine_phantom.imaging.presentation import WHITE, Picture
+from cspine_phantom.imaging.radiograph import LabelMap
 
 
 def stitched(

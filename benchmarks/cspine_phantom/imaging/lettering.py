@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine_phantom.imaging.radiograph import Picture
+from cspine_phantom.imaging.presentation import Picture
 
 Cover = NDArray[np.uint8]
 """(rows, columns) of how much of each pixel is covered, 0 to 255."""

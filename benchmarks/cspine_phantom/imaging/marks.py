@@ -9,7 +9,7 @@ import numpy as np
 from cspine_phantom.imaging.attenuation import Map
 from cspine_phantom.imaging.devices import Device
 from cspine_phantom.imaging.lettering import Cover, lettered, stamp
-from cspine_phantom.imaging.radiograph import WHITE, Picture
+from cspine_phantom.imaging.presentation import WHITE, Picture
 from cspine_phantom.scene.shapes import Points
 
 _CLEAR_MM = 8.0  # of the column, if there is room

@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 from cspine_phantom.imaging.attenuation import SHIFT, Map, Projection, path_length, project
 from cspine_phantom.imaging.detector import detected, exposed
 from cspine_phantom.imaging.devices import Device
-from cspine_phantom.imaging.presentation import WHITE, Picture, collimate, presented
+from cspine_phantom.imaging.presentation import Picture, collimate, presented
 from cspine_phantom.imaging.scatter import scattered
 from cspine_phantom.patients import Patient, generator
 from cspine_phantom.scene.shapes import Points, Scene
-
-__all__ = ["WHITE", "Disturb", "Exposure", "LabelMap", "Picture", "radiograph", "signal"]
 
 LabelMap = NDArray[np.uint8]
 

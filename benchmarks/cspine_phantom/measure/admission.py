@@ -16,11 +16,11 @@ from cspine.dicom.select import Study
 from cspine.findings import Findings
 from cspine.pipeline import Pipeline
 from cspine.precision import Choice
-from cspine_bench.proportion import wilson
-from cspine_phantom.cases import phantom
+from cspine_bench.metrics.proportion import wilson
 from cspine_phantom.faults.film import Fault
 from cspine_phantom.imaging.aim import Header
 from cspine_phantom.pool import spread
+from cspine_phantom.study import phantom
 
 EXPECTED: dict[Fault, Code] = {
     "other part": "WRONG_ANATOMY",

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cspine_bench.auc import auc, auc_interval
-from cspine_bench.interval import Interval
+from cspine_bench.metrics.auc import auc, auc_interval
+from cspine_bench.metrics.interval import Interval
 from cspine_phantom.patients import LEVELS, READER_NOISE, THRESHOLD, Patient
 
 

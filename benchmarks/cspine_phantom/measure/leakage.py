@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.image import Image
-from cspine_bench.auc import auc, auc_interval
-from cspine_bench.interval import Interval
+from cspine_bench.metrics.auc import auc, auc_interval
+from cspine_bench.metrics.interval import Interval
 from cspine_phantom.imaging.attenuation import Map
 from cspine_phantom.study import Phantom
 

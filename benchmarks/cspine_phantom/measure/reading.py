@@ -38,7 +38,7 @@ from cspine.dicom.select import Study
 from cspine.pipeline_file import load_spec, shipped_spec
 from cspine.spec import Segment
 from cspine.stages.frame import frame_feeds, frame_map
-from cspine_bench.latency import blocks, ratio_interval
+from cspine_bench.latency.ratio import blocks, ratio_interval
 from cspine_phantom.imaging.aim import lateral_aim
 from cspine_phantom.imaging.devices import DEVICES
 from cspine_phantom.imaging.dicom import dataset
@@ -70,7 +70,7 @@ if not hasattr(imagecodecs, "htj2k_encode"):  # the last release for Python 3.10
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """Times of one transfer syntax, and ratios of medians with their 95 % intervals.
+    """Times of one transfer syntax, and ratios within a block with their 95 % intervals.
 
     ``nanoseconds`` are all samples by arm, a row a block: ``input`` is the file to the
     localiser's input, ``study`` the same through admission and choice, with the digest of the

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from cspine.spec import Classify
 from cspine.transform import map_grey
-from cspine_bench.auc import auc
+from cspine_bench.metrics.auc import auc
 from cspine_export.architecture import build_network
 from cspine_phantom.training.augment import rescanned
 from cspine_phantom.training.fit import Tensor, fit, forward, predict

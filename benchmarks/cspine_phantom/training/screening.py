@@ -19,11 +19,11 @@ from cspine.dicom.read import read_image
 from cspine.findings import Refused
 from cspine.spec import Screen
 from cspine.stages.frame import frame_feeds, frame_map
-from cspine_bench.auc import auc
+from cspine_bench.metrics.auc import auc
 from cspine_export.architecture import build_network
-from cspine_phantom.cases import phantom
 from cspine_phantom.faults.film import Fault
 from cspine_phantom.pool import spread
+from cspine_phantom.study import phantom
 from cspine_phantom.training.fit import Tensor, fit, forward
 
 SIGNS: dict[Fault, str] = {

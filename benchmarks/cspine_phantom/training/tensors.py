@@ -18,12 +18,12 @@ from cspine.stages.classify import classify_feeds, crop_map
 from cspine.stages.frame import frame_feeds, frame_map
 from cspine.stages.levels import Disc, Spine, find_spine
 from cspine.transform import Affine, sample_labels, zoom
-from cspine_phantom.cases import Phantom, phantom
 from cspine_phantom.faults.film import Fault
 from cspine_phantom.imaging.radiograph import LabelMap
 from cspine_phantom.patients import LEVELS
 from cspine_phantom.pool import spread
 from cspine_phantom.scene.shapes import POSTERIOR
+from cspine_phantom.study import Phantom, phantom
 
 Halves = npt.NDArray[np.float16]
 

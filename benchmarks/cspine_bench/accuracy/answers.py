@@ -1,0 +1,169 @@
+"""What two pipelines answer on the cases of a set: the raw scores that a verdict follows from.
+
+A patient is a number, the line of their first case, and nothing else names them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from cspine.dicom.select import Study
+from cspine.errors import ModelError
+from cspine.findings import Refused, Source
+from cspine.image import Image
+from cspine.outcome import Outcome, View
+from cspine.pipeline import Pipeline
+from cspine.spec import Accept, Levels, PipelineSpec, Segment
+from cspine.transform import sample_labels
+from cspine_bench.cases import FILE, Case
+from cspine_bench.metrics.overlap import dice, overlaps_most
+
+Labels = npt.NDArray[np.uint8]
+
+
+class Score(msgspec.Struct, frozen=True, array_like=True):
+    """The classifier's logit, which keeps what a rounded probability loses, and the decision."""
+
+    logit: float
+    positive: bool
+
+
+class Arm(msgspec.Struct, frozen=True, kw_only=True):
+    """What one pipeline answers on a case.
+
+    ``refusal`` is the code of one; ``scores`` are of the labelled levels that were answered.
+    ``dice`` is of each vertebra on the localiser's grid, ``None`` if it is neither there nor found,
+    and ``numbered`` says whether each vertebra found lies on the true one of its name; of a case
+    that was refused or has no mask they are empty and ``None``.
+    """
+
+    refusal: str | None
+    scores: dict[str, Score]
+    dice: dict[str, float | None]
+    numbered: bool | None
+
+
+class CaseAnswers(msgspec.Struct, frozen=True, kw_only=True):
+    """A case, named by its line in ``cases.csv``, and how both pipelines answer it.
+
+    ``unfit`` says why it must be refused, ``None`` that it need not be.
+    """
+
+    line: int
+    patient: int
+    unfit: str | None
+    groups: dict[str, str]
+    truth: dict[str, bool]
+    severity: dict[str, float]
+    reference: Arm
+    candidate: Arm
+
+
+class Decoded:
+    """A study that is decoded once, however many pipelines judge it."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self._found: Image | Refused | None = None
+
+    @property
+    def source(self) -> Source | None:
+        """Where the image comes from."""
+        return self.study.source
+
+    def image(self, accept: Accept) -> Image:
+        """Return the image, or refuse: the first time by decoding, then what was found."""
+        if self._found is None:
+            try:
+                self._found = self.study.image(accept)
+            except Refused as refused:
+                self._found = refused
+        if isinstance(self._found, Refused):
+            raise self._found
+        return self._found
+
+
+def answer(
+    case: Case, decoded: Decoded, pipelines: tuple[Pipeline, Pipeline], *, patient: int
+) -> CaseAnswers:
+    """Send a case through the reference and the candidate."""
+    mask = case.read_mask()
+    reference, candidate = (
+        _arm(pipeline.run(decoded), case, mask, pipeline.spec) for pipeline in pipelines
+    )
+    return CaseAnswers(
+        line=case.row,
+        patient=patient,
+        unfit=case.unfit,
+        groups=dict(case.groups),
+        truth=dict(case.labels),
+        severity=dict(case.severity),
+        reference=reference,
+        candidate=candidate,
+    )
+
+
+def patient_numbers(cases: Sequence[Case]) -> list[int]:
+    """Return for each case the line of its patient's first."""
+    first: dict[str, int] = {}
+    return [first.setdefault(case.patient, case.row) for case in cases]
+
+
+def _arm(outcome: Outcome, case: Case, mask: Labels | None, spec: PipelineSpec) -> Arm:
+    findings = outcome.findings
+    overlap: dict[str, float | None] = {}
+    numbered = None
+    if outcome.view is not None and mask is not None:
+        bodies = [vertebra.label for vertebra in findings.vertebrae]
+        truth = _true_labels(mask, outcome.view, case)
+        overlap, numbered = _compare(outcome.view, bodies, truth, spec)
+    return Arm(
+        refusal=findings.refusal.code if findings.refusal else None,
+        scores={
+            level.label: Score(_shortest(outcome.logits[level.label]), level.positive)
+            for level in findings.levels
+            if level.label in case.labels
+        },
+        dice=overlap,
+        numbered=numbered,
+    )
+
+
+def _shortest(logit: float) -> float:
+    """Return the number of fewest digits that is the same float32."""
+    return float(str(np.float32(logit)))
+
+
+def _true_labels(mask: Labels, view: View, case: Case) -> Labels:
+    """Return the true label map on the localiser's grid."""
+    if mask.shape != view.image.shape:
+        raise ModelError(
+            f"{FILE}, line {case.row}: the mask is {mask.shape}, the image {view.image.shape}; a "
+            "mask has the pixel grid of its image"
+        )
+    rows, columns = view.labels.shape
+    return sample_labels(mask, view.labels_to_image, size_px=(rows, columns))
+
+
+def _compare(
+    view: View, bodies: Sequence[str], truth: Labels, spec: PipelineSpec
+) -> tuple[dict[str, float | None], bool]:
+    """Return the Dice of each vertebra, and whether the bodies found are numbered right."""
+    segment: Segment = spec.only(Segment)
+    levels: Levels = spec.only(Levels)
+    numbers = {name: segment.labels.index(name) for name in levels.vertebrae}
+    found: Mapping[int, float] = dice(truth, view.labels, labels=numbers.values())
+    every = tuple(numbers.values())
+    right = all(
+        overlaps_most(view.labels, truth, label=numbers[name], labels=every) == numbers[name]
+        for name in bodies
+    )
+    return {
+        name: None if math.isnan(found[number]) else found[number]
+        for name, number in numbers.items()
+    }, right

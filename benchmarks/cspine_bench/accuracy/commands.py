@@ -1,0 +1,119 @@
+"""The command line of ``cspine verify``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from cspine.bundle import Bundle
+from cspine.console import (
+    EXIT_GATE_FAILED,
+    EXIT_INCONCLUSIVE,
+    backend_option,
+    counter,
+    emit_json,
+    json_option,
+    threads_option,
+)
+from cspine.device import this_device
+from cspine.errors import ModelError
+from cspine.files import check_writable, write_atomic
+from cspine.precision import evidence_path, int8
+from cspine_bench.accuracy.evidence import Report, read_evidence
+from cspine_bench.accuracy.judge import judged_again
+from cspine_bench.accuracy.layout import report_checks, report_text
+from cspine_bench.accuracy.verdict import answered_levels
+from cspine_bench.accuracy.verdict import verify as judge_set
+from cspine_bench.cases import read_cases
+from cspine_bench.report import junit as junit_xml
+from cspine_bench.report import markdown as markdown_table
+
+EXITS = {"pass": 0, "fail": EXIT_GATE_FAILED, "inconclusive": EXIT_INCONCLUSIVE}
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--set",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="Case set; its split `test` is the locked set.",
+)
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path),
+    help="Run nothing: compute the verdict again from the answers in a file of evidence.",
+)
+@click.option("--junit", type=click.Path(path_type=Path), help="Write the verdict as JUnit XML.")
+@click.option("--markdown", type=click.Path(path_type=Path), help="Write the verdict as Markdown.")
+@backend_option
+@threads_option
+@json_option
+def verify(
+    bundle: Path | None,
+    folder: Path | None,
+    source: Path | None,
+    junit: Path | None,
+    markdown: Path | None,
+    backend: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Judge BUNDLE's INT8 against its FP32 on the same cases, and keep the evidence.
+
+    After a kill, the same command goes on where it was. With --from, BUNDLE may be left out; if it
+    is given, the evidence must be of it.
+
+    Exit status: 0 pass, 1 fail, 3 inconclusive.
+
+    \b
+    Example:
+      cspine verify build/xray.cspine --set cases/ --junit verdict.xml
+      cspine verify --from build/xray.cspine.evidence/FILE.json
+    """
+    if bool(folder) == bool(source) or (folder and not bundle):
+        raise click.UsageError("give BUNDLE and --set to judge, or --from EVIDENCE")
+    for path in filter(None, (junit, markdown)):
+        check_writable(path)  # better now than after the work
+    opened = Bundle.open(bundle) if bundle else None
+    if source:
+        kept = source
+        report = judged_again(read_evidence(source), where=str(source))
+        if opened:
+            check_bundle(report, opened, where=str(source))
+    elif opened and folder:
+        candidate = int8(backend, this_device())
+        cases = read_cases(folder, split="test", levels=answered_levels(opened))
+        report = judge_set(opened, candidate, cases, threads=threads, progress=counter("case"))
+        kept = evidence_path(opened, candidate, set_digest=report.set_digest)
+    if junit:
+        write_atomic(junit, junit_xml("cspine verify", report_checks(report)))
+    if markdown:
+        write_atomic(markdown, markdown_table("cspine verify", report_checks(report)).encode())
+    if as_json:
+        emit_json(report)
+    else:
+        click.echo(f"{report_text(report)}\n\nevidence: {kept}")
+    sys.exit(EXITS[report.verdict])
+
+
+def check_bundle(report: Report, bundle: Bundle, *, where: str) -> None:
+    """Check that evidence is of a bundle.
+
+    Raises
+    ------
+    ModelError
+        If the digest or the margins differ.
+    """
+    if report.bundle != bundle.digest:
+        raise ModelError(
+            f"{where}: is of bundle {report.bundle[:12]}, expected {bundle.digest[:12]}; judge "
+            "this bundle with: cspine verify BUNDLE --set DIR"
+        )
+    if report.gate != bundle.spec.gate:
+        raise ModelError(
+            f"{where}: the margins are not those of the bundle's pipeline file; judge again"
+        )

@@ -1,0 +1,141 @@
+"""The evidence: what was judged on what, every answer, and the verdict that follows from them."""
+
+from __future__ import annotations
+
+from inspect import cleandoc
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from cspine.errors import ModelError
+from cspine.precision import Verdict
+from cspine.spec import Gate
+from cspine_bench.accuracy.answers import CaseAnswers
+from cspine_bench.accuracy.noninferiority import Criterion
+from cspine_bench.accuracy.performance import Figure, Performance
+from cspine_bench.accuracy.subgroup import Subgroup
+
+FORMAT = 2
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """What was judged on what, and every answer: all that a verdict follows from.
+
+    ``look`` counts the candidates that were judged on the set, this one included.
+    """
+
+    bundle: str
+    backend: str
+    target: str
+    gate: Gate
+    threshold: float
+    set_digest: str
+    look: int
+    device: dict[str, Any]
+    versions: dict[str, str | None]
+    answers: tuple[CaseAnswers, ...]
+
+
+class Flip(msgspec.Struct, frozen=True):
+    """A decision that differs; the case is named by its line in ``cases.csv``."""
+
+    line: int
+    level: str
+    truth: bool
+    reference: float
+    candidate: float
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """Candidate's AUC less the reference's over the levels that both answered.
+
+    Paired DeLong, clustered by patient, 95 %.
+    """
+
+    value: float
+    low: float
+    high: float
+    degenerate: bool
+
+
+class Agreement(msgspec.Struct, frozen=True, kw_only=True):
+    """How the scores of the levels that both answered differ.
+
+    ``mean_change`` of the probability keeps its sign, ``largest_shift`` is of a logit, ``spearman``
+    is ``None`` if all scores of an arm are equal.
+    """
+
+    mean_change: float
+    largest_shift: float
+    spearman: float | None
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """A verdict with everything it rests on; the file is the evidence.
+
+    All but ``answers`` and what says what was judged follows from ``answers``. ``criteria`` are the
+    differences that the pipeline file has margins for; ``difference`` and ``agreement`` are
+    ``None`` if too few levels were answered by both. ``dice_difference`` is the candidate's Dice
+    less the reference's, the mean over studies that both answered; ``flip_rate`` the share of the
+    levels that both answered whose decision differs. Intervals are clustered by patient.
+    """
+
+    format: Literal[2]
+    bundle: str
+    backend: str
+    target: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    gate: Gate
+    threshold: float
+    set_digest: str
+    look: int
+    reference: Performance
+    candidate: Performance
+    criteria: tuple[Criterion, ...]
+    subgroups: tuple[Subgroup, ...]
+    difference: Difference | None
+    agreement: Agreement | None
+    dice_difference: Figure
+    flip_rate: Figure
+    flips: tuple[Flip, ...]
+    answered_by_one: tuple[str, ...]
+    device: dict[str, Any]
+    versions: dict[str, str | None]
+    answers: tuple[CaseAnswers, ...]
+
+
+def evidence_bytes(report: Report) -> bytes:
+    """Return the file: a line a key, and a line a case."""
+    head = msgspec.json.encode(msgspec.structs.replace(report, answers=()))
+    lines = b",\n    ".join(msgspec.json.encode(case) for case in report.answers)
+    start = msgspec.json.format(head, indent=2).removesuffix(b"[]\n}")
+    return start + b"[\n    " + lines + b"\n  ]\n}\n"
+
+
+def read_evidence(path: Path) -> Report:
+    """Read a file of evidence.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be read, or is of another format.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Report)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ModelError(
+            f"{path}: cannot be read as evidence of format {FORMAT}: {error}; judge again with: "
+            "cspine verify BUNDLE --set DIR"
+        ) from error
+
+
+def evidence_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of :class:`Report`."""
+    schema = msgspec.json.schema(Report)
+    for definition in schema["$defs"].values():
+        # Python 3.13 takes the indentation out of docstrings, earlier ones leave it in.
+        if "description" in definition:
+            definition["description"] = cleandoc(definition["description"])
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

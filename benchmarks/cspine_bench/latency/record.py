@@ -1,0 +1,171 @@
+"""The latency record: the samples of one run, and what follows from them."""
+
+from __future__ import annotations
+
+from inspect import cleandoc
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from cspine.errors import ModelError
+from cspine.precision import Verdict
+from cspine_bench.latency.fresh import Start
+from cspine_bench.latency.machine import MachineState
+from cspine_bench.latency.scenario import Scenario
+from cspine_bench.latency.stationary import WarmUp
+
+FORMAT: Literal[2] = 2
+
+Samples = dict[str, list[list[int]]]
+
+
+class Statistic(msgspec.Struct, frozen=True, kw_only=True):
+    """Milliseconds; ``None`` where the samples are too few to say."""
+
+    median: float
+    low: float | None
+    high: float | None
+    p95: float | None
+    p99: float | None
+
+
+class Ratio(msgspec.Struct, frozen=True):
+    """Reference time over candidate time: how many times as fast the candidate is; 95 %."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Misses(msgspec.Struct, frozen=True, kw_only=True):
+    """Studies answered after their deadline, and the share of them with its 95 % interval."""
+
+    missed: int
+    arrivals: int
+    share: float
+    low: float
+    high: float
+
+
+class Arm(msgspec.Struct, frozen=True, kw_only=True):
+    """What one side ran; ``models`` is stage to digest of the ONNX graph."""
+
+    bundle: str
+    backend: str
+    precision: str
+    target: str | None
+    models: dict[str, str]
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """What may grow by how much, declared before the run; ``p99`` is ``None`` if not judged."""
+
+    median: float
+    p99: float | None
+    memory: float
+
+
+class Baseline(msgspec.Struct, frozen=True, kw_only=True):
+    """An earlier run's part in the verdict: its reference, FP32, is what both runs share.
+
+    ``reference`` and ``candidate`` are nanoseconds of whole studies, block by block; ``peak_mib``
+    is of the candidate, start by start.
+    """
+
+    bundle: str
+    reference: list[list[int]]
+    candidate: list[list[int]]
+    peak_mib: list[float]
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that the verdict rests on.
+
+    ``ratio`` is new over old with its 95 % interval, of ``peak memory`` the range of the starts.
+    ``verdict`` says whether it lies below the margin, ``equivalent`` whether within it on both
+    sides. ``blocks_needed`` is how many blocks it takes to decide, ``None`` where blocks do not
+    help.
+    """
+
+    name: Literal["median", "p99", "peak memory"]
+    verdict: Verdict
+    equivalent: Verdict
+    ratio: float | None
+    low: float | None
+    high: float | None
+    margin: float
+    blocks_needed: int | None
+    reason: str
+
+
+class Verdicts(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict on the candidate; ``void`` if the machine changed under the run."""
+
+    verdict: Literal["pass", "fail", "inconclusive", "void"]
+    reasons: list[str]
+    checks: list[Judged]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A latency record: every figure can be computed again from what was measured.
+
+    ``nanoseconds`` is arm -> part -> block -> one number per study or arrival. ``statistics``,
+    ``speed``, ``speed_p99`` (where the samples suffice), ``misses`` (of a scenario with a
+    deadline) and ``verdict`` follow from the rest. ``verdict`` is ``None`` if nothing was held
+    against another and nothing makes the run void.
+    """
+
+    format: Literal[2]
+    bundle: str
+    reference: str
+    candidate: str
+    arms: dict[str, Arm]
+    scenario: Scenario
+    threads: int | None
+    studies: int
+    study_digests: list[str]
+    blocks: int
+    gate: Gate | None
+    baseline: Baseline | None
+    warm_up: dict[str, WarmUp]
+    load_ms: dict[str, float]
+    starts: dict[str, list[Start]]
+    statistics: dict[str, dict[str, Statistic]]
+    speed: dict[str, Ratio]
+    speed_p99: dict[str, Ratio]
+    misses: dict[str, Misses]
+    verdict: Verdicts | None
+    peak_memory_mib: float
+    device: dict[str, Any]
+    load_average: tuple[float, float]
+    versions: dict[str, str | None]
+    machine: list[MachineState]
+    nanoseconds: dict[str, Samples]
+
+
+def read_record(path: Path) -> Record:
+    """Read a record.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be read, or is of another format.
+    """
+    try:
+        record = msgspec.json.decode(path.read_bytes(), type=Record)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ModelError(
+            f"{path}: cannot be read as a latency record of format {FORMAT}: {error}; "
+            "measure again with: cspine bench BUNDLE --record FILE"
+        ) from error
+    return record
+
+
+def record_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of :class:`Record`."""
+    schema = msgspec.json.schema(Record)
+    for definition in schema["$defs"].values():
+        # Python 3.13 takes the indentation out of docstrings, earlier ones leave it in.
+        definition["description"] = cleandoc(definition["description"])
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

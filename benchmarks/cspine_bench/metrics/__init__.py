@@ -1,0 +1,1 @@
+"""Metrics of all pipelines, with their intervals."""

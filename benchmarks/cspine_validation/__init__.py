@@ -1,0 +1,1 @@
+"""How well the verdicts keep what they promise: by simulation, and live."""

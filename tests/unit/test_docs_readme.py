@@ -1,0 +1,103 @@
+"""The tables of the README are the records; run this file to write them anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from cspine_bench.accuracy.evidence import Report, read_evidence
+from cspine_bench.accuracy.performance import Figure
+from cspine_bench.latency.record import Record, read_record
+from cspine_bench.latency.scenario import NETWORKS
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "README.md"
+RECORDS = ROOT / "benchmarks" / "records"
+BACKENDS = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
+FIGURES = {
+    "auc": "AUC",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "numbering": "studies with every level numbered right",
+    "unfit_refused": "refused, of {unfit} films that must be",
+}
+
+
+def reference() -> str:
+    """Return the README with its two tables of now."""
+    text = PAGE.read_text()
+    for name, rows in (("verdicts", verdicts()), ("speed", speed())):
+        first, last = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, _, rest = text.partition(first)
+        _, _, after = rest.partition(last)
+        text = f"{before}{first}{rows}{last}{after}"
+    return text
+
+
+def verdicts() -> str:
+    reports = [_report(backend) for backend in BACKENDS]
+    arms = [reports[0].reference, *(report.candidate for report in reports)]
+    rows = [
+        [name.format(unfit=arms[0].unfit), *(shown(getattr(arm, field)) for arm in arms)]
+        for field, name in FIGURES.items()
+    ]
+    for number, (name, margin) in enumerate(reports[0].gate.margins.items()):
+        found = [report.criteria[number] for report in reports]
+        assert {each.name for each in found} == {name}
+        differences = [Figure(each.value, each.low, each.high) for each in found]
+        rows.append([
+            f"{name} less FP32's, above {-margin:g}", "",
+            *(shown(each, sign="+") for each in differences),
+        ])  # fmt: skip
+    levels = arms[0].levels
+    rows.append([f"decisions flipped, of {levels}", "", *(len(each.flips) for each in reports)])
+    rows.append(["verdict", "", *(f"**{each.verdict}**" for each in reports)])
+    header = [f"on {arms[0].cases} simulated patients that nothing was fitted to", "FP32"]
+    return table([*header, *(f"INT8, {name}" for name in BACKENDS.values())], rows)
+
+
+def speed() -> str:
+    rows = []
+    for backend, name in BACKENDS.items():
+        record = _record(backend)
+        medians = [
+            f"{record.statistics[arm][NETWORKS].median:.1f} ms"
+            for arm in (record.reference, record.candidate)
+        ]
+        ratio = record.speed[NETWORKS]
+        rows.append([name, *medians, f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"])
+    header = "three networks of one study, two cores with AVX512-VNNI"
+    return table([header, "FP32", "INT8", "times as fast"], rows)
+
+
+def _report(backend: str) -> Report:
+    (path,) = RECORDS.glob(f"*.{backend}.*.json")
+    return read_evidence(path)
+
+
+def _record(backend: str) -> Record:
+    (path,) = RECORDS.glob(f"*cpu-{backend}.json")
+    return read_record(path)
+
+
+def shown(figure: Figure, *, sign: str = "") -> str:
+    return f"{figure.value:{sign}.4f} [{figure.low:{sign}.4f}, {figure.high:{sign}.4f}]"
+
+
+def table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
+
+
+def test_the_tables_are_those_of_the_records() -> None:
+    assert PAGE.read_text() == reference(), "run: python tests/unit/test_docs_readme.py"
+
+
+def test_verdicts_and_latencies_are_of_one_bundle() -> None:
+    bundles = {_report(backend).bundle for backend in BACKENDS}
+    assert bundles | {_record(backend).bundle for backend in BACKENDS} == bundles
+    assert len(bundles) == 1
+
+
+if __name__ == "__main__":
+    PAGE.write_text(reference())
