@@ -175,10 +175,10 @@ def _rows(path: Path, levels: Sequence[str]) -> list[tuple[int, dict[str, str]]]
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            rows = list(enumerate(reader, 2))
+            header = reader.fieldnames or []
+            rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ModelError(f"{path}: cannot be read as a case set: {error}") from error
-    header = reader.fieldnames or []
     for column in ("study", "patient", "split", *levels):
         if column not in header:
             raise ModelError(f"{path}: no column {column!r}{did_you_mean(column, header)}")
@@ -250,6 +250,8 @@ def _inside(folder: Path, name: str, line: int) -> Path:
 
 
 def _digest(table: Path, cases: Sequence[Case]) -> str:
-    """Digest the table and every study file, in order."""
-    files = [file for case in cases for file in dicom_files(case.study)]
-    return sha256("".join(sha256(path.read_bytes()) for path in [table, *files]).encode())
+    """Digest the table and every file of a case, in order."""
+    files = [table]
+    for case in cases:
+        files += [*dicom_files(case.study), *filter(None, (case.mask, case.points))]
+    return sha256("".join(sha256(path.read_bytes()) for path in files).encode())

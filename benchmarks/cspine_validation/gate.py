@@ -184,7 +184,7 @@ def _by_decisions(levels: PairedLevels, of: Flags, margin: float) -> Verdict:
 
 
 def _by_agreement(levels: PairedLevels, margin: float) -> Verdict:
-    return verdict_by(agreement_interval(levels), margin=margin)
+    return verdict_by(agreement_interval(levels, margin=margin), margin=margin)
 
 
 def _by_all(levels: PairedLevels, margin: float) -> Verdict:

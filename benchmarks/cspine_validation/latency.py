@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from cspine.precision import Verdict
-from cspine_bench.latency.equivalence import MEDIAN_MARGIN, MEMORY_MARGIN
+from cspine_bench.latency.equivalence import MEDIAN_MARGIN
 from cspine_bench.latency.gate import judged_median, until_decided
 from cspine_bench.latency.ratio import ratio_interval, run_length
 from cspine_bench.latency.record import Gate, Record, Samples
@@ -104,7 +104,7 @@ def _slowed(record: Record, slowdown: float) -> Record:
     scaled = candidate * (slowdown / ratio_interval(reference, candidate, seed=0).ratio)
     return msgspec.structs.replace(
         record,
-        gate=Gate(median=MEDIAN_MARGIN, p99=None, memory=MEMORY_MARGIN),
+        gate=Gate(median=MEDIAN_MARGIN, p99=None, memory=None),
         baseline=None,
         starts={},
         nanoseconds={

@@ -48,6 +48,7 @@ class Bounds(msgspec.Struct, frozen=True):
 class Evidence(msgspec.Struct, frozen=True):
     """The part of a verdict that decides what may run; the file holds all the rest."""
 
+    format: Literal[2]
     bundle: str
     backend: str
     target: str
@@ -176,5 +177,5 @@ def verdict_of(bundle: Bundle, choice: Choice) -> Verdict | None:
 def _read(path: Path) -> Evidence:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Evidence)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(f"{path}: cannot be read as evidence; remove it and verify") from error

@@ -16,7 +16,7 @@ from cspine_bench.latency.comparison import baseline_of, check_comparable
 from cspine_bench.latency.fresh import Start
 from cspine_bench.latency.gate import judged, until_decided
 from cspine_bench.latency.machine import MachineState
-from cspine_bench.latency.record import Arm, Gate, Record, read_record, record_schema
+from cspine_bench.latency.record import Arm, Gate, Record, narrowed, read_record, record_schema
 from cspine_bench.latency.scenario import NETWORKS, SINGLE_STREAM, TOTAL, Scenario
 from cspine_bench.latency.stationary import WarmUp
 
@@ -98,7 +98,7 @@ def measured(
         device={"machine": "x86_64", "cpu": "a CPU", "cores": 4, "flags": ["avx2"]},
         load_average=(0.0, 0.0),
         versions={"onnxruntime": "1.23.2", "openvino": None, "tensorrt": None},
-        machine=[STEADY] * (blocks + 1),
+        machine=[STEADY] * (2 * blocks + 1),
         nanoseconds=samples,
     )
 
@@ -188,6 +188,14 @@ def test_memory_is_judged_by_the_extremes_of_the_starts() -> None:
         assert verdict(changed(record, starts={**record.starts, NEW: starts})) == expected
     found = assessed(changed(record, starts={})).verdict
     assert found is not None
+    assert [(check.name, check.verdict) for check in found.checks] == [
+        ("median", "pass"),
+        ("peak memory", "inconclusive"),
+    ]
+    assert found.reasons == ["peak memory: insufficient: no process was started for the candidate"]
+    gate = Gate(median=0.03, p99=None, memory=None)
+    found = assessed(changed(record, starts={}, gate=gate)).verdict
+    assert found is not None
     assert [check.name for check in found.checks] == ["median"]
 
 
@@ -221,7 +229,7 @@ def test_against_a_record_the_ratios_to_fp32_are_compared() -> None:
             now.nanoseconds[arm][TOTAL] = [
                 [2 * time for time in row] for row in now.nanoseconds[arm][TOTAL]
             ]
-        check_comparable(then, now)
+        check_comparable(then, now, state=STEADY)
         assert verdict(changed(now, baseline=baseline_of(then))) == expected
 
 
@@ -236,20 +244,63 @@ def test_against_a_record_the_ratios_to_fp32_are_compared() -> None:
             {"device": {"machine": "x86_64", "cpu": "a CPU", "cores": 2, "flags": ["avx2"]}},
             "device's cores: ",
         ),
+        (
+            {"machine": [msgspec.structs.replace(STEADY, power_mode="pmode:0003")] * 121},
+            "power_mode: ",
+        ),
         ({"reference": NEW}, "the record holds one INT8 against another"),
         ({"machine": [STEADY] * 30 + [msgspec.structs.replace(STEADY, spin_ns=9)] * 31}, "void"),
     ],
 )
 def test_records_of_something_else_are_refused(fields: dict[str, object], message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        check_comparable(changed(measured(0.5), **fields), measured(0.5))
+        check_comparable(changed(measured(0.5), **fields), measured(0.5), state=STEADY)
 
 
 def test_another_fp32_ties_nothing_together() -> None:
     old = measured(0.5)
     old.arms[OLD] = msgspec.structs.replace(old.arms[OLD], models={"classify": "e" * 64})
     with pytest.raises(ModelError, match=r"FP32 models: .* give the bundle that it was made of"):
-        check_comparable(old, measured(0.5))
+        check_comparable(old, measured(0.5), state=STEADY)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"reference": "none"}, "arm 'none' is missing"),
+        ({"blocks": 5000}, "not 5000 blocks of as many times each"),
+        ({"machine": []}, "the machine was not looked at before each turn"),
+        (
+            {"machine": [msgspec.structs.replace(STEADY, spin_ns=0)] * 121},
+            "a look at the machine tells no clock",
+        ),
+        ({"nanoseconds": {OLD: {TOTAL: [[1]] * 60}, NEW: {}}}, "no times of whole studies"),
+        (
+            {"nanoseconds": {OLD: {TOTAL: [[1]] * 60}, NEW: {TOTAL: [[1]] * 59 + [[1, 1]]}}},
+            "not 60 blocks of as many times each",
+        ),
+        (
+            {"nanoseconds": {OLD: {TOTAL: [[1]] * 60}, NEW: {TOTAL: [[0]] * 60}}},
+            "a time is not above zero",
+        ),
+    ],
+)
+def test_a_record_that_does_not_fit_together_is_refused(
+    tmp_path: Path, fields: dict[str, object], message: str
+) -> None:
+    path = tmp_path / "record.json"
+    path.write_bytes(msgspec.json.encode(changed(measured(1.0), **fields)))
+    with pytest.raises(ModelError, match=f"{message}.*measure again"):
+        read_record(path)
+
+
+def test_margins_of_a_file_are_narrowed_and_never_widened() -> None:
+    wide = Gate(median=9.0, p99=None, memory=0.5)
+    asked = Gate(median=0.03, p99=0.05, memory=0.05)
+    assert narrowed(wide, asked) == asked
+    assert narrowed(asked, wide) == asked
+    unjudged = Gate(median=0.03, p99=None, memory=None)
+    assert narrowed(unjudged, wide) == unjudged
 
 
 def test_what_a_record_claims_of_its_samples_does_not_count() -> None:

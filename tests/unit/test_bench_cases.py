@@ -153,6 +153,12 @@ def test_a_missing_column_is_suggested(folder: Path) -> None:
     )
 
 
+def test_an_empty_table_is_an_error_of_the_users(tmp_path: Path) -> None:
+    (tmp_path / "cases.csv").write_text("")
+    with pytest.raises(ModelError, match="no column 'study'"):
+        read_cases(tmp_path, split="test", levels=["C3/4"])
+
+
 def test_no_table_is_no_set(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be read as a case set"):
         read_cases(tmp_path, split="test", levels=LEVELS)

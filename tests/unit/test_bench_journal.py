@@ -17,6 +17,7 @@ def answers(line: int) -> CaseAnswers:
     arm = Arm(refusal=None, scores={"C2/3": Score(line / 3, True)}, dice={}, numbered=None)
     return CaseAnswers(
         line=line,
+        study=f"{line:064}",
         patient=line,
         unfit=None,
         groups={"site": "A"},
@@ -45,6 +46,12 @@ def kept(path: Path, key: dict[str, object] | None = None) -> list[int]:
 
 def test_what_was_appended_is_there_again(path: Path) -> None:
     assert kept(path) == [2, 3, 4]
+
+
+def test_a_line_that_cannot_be_read_costs_what_follows(path: Path) -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:2], b"\0" * 40 + b"\n", *lines[3:]]))
+    assert kept(path) == [2]
 
 
 def test_a_line_cut_off_anywhere_costs_its_case_alone(path: Path) -> None:

@@ -51,6 +51,7 @@ def record(
 ) -> None:
     """Leave evidence where this bundle's is looked for; by default it is a pass, and its own."""
     facts = {
+        "format": 2,
         "bundle": bundle.digest,
         "backend": "onnxruntime",
         "target": "ort-x64-avx2",
@@ -190,7 +191,8 @@ def test_each_backend_has_its_emission(backend: str, target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{}", b"{", b'{"verdict": "maybe"}', b'{"bundle": "\xff"}']
+    "content",
+    [b"", b"{}", b"{", b'{"verdict": "maybe"}', b'{"bundle": "\xff"}', b'{"device":' * 5000],
 )
 def test_damaged_evidence_is_an_error_not_a_verdict(bundle: Bundle, content: bytes) -> None:
     record(bundle)

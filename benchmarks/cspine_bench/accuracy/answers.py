@@ -20,7 +20,7 @@ from cspine.outcome import Outcome, View
 from cspine.pipeline import Pipeline
 from cspine.spec import Accept, Levels, PipelineSpec, Segment
 from cspine.transform import sample_labels
-from cspine_bench.cases import FILE, Case
+from cspine_bench.cases import FILE, Case, study_digest
 from cspine_bench.metrics.overlap import dice, overlaps_most
 
 Labels = npt.NDArray[np.uint8]
@@ -51,10 +51,12 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
 class CaseAnswers(msgspec.Struct, frozen=True, kw_only=True):
     """A case, named by its line in ``cases.csv``, and how both pipelines answer it.
 
-    ``unfit`` says why it must be refused, ``None`` that it need not be.
+    ``study`` is the digest of its pixels; ``unfit`` says why it must be refused, ``None`` that it
+    need not be.
     """
 
     line: int
+    study: str
     patient: int
     unfit: str | None
     groups: dict[str, str]
@@ -93,11 +95,14 @@ def answer(
 ) -> CaseAnswers:
     """Send a case through the reference and the candidate."""
     mask = case.read_mask()
+    if mask is not None:
+        _check_mask(mask, case, pipelines[0].spec)
     reference, candidate = (
         _arm(pipeline.run(decoded), case, mask, pipeline.spec) for pipeline in pipelines
     )
     return CaseAnswers(
         line=case.row,
+        study=study_digest(decoded.study),
         patient=patient,
         unfit=case.unfit,
         groups=dict(case.groups),
@@ -132,6 +137,20 @@ def _arm(outcome: Outcome, case: Case, mask: Labels | None, spec: PipelineSpec) 
         dice=overlap,
         numbered=numbered,
     )
+
+
+def _check_mask(mask: Labels, case: Case, spec: PipelineSpec) -> None:
+    """Refuse a mask of which Dice would say nothing: of both arms alike, and so a pass."""
+    segment: Segment = spec.only(Segment)
+    stage: Levels = spec.only(Levels)
+    values = set(np.unique(mask).tolist())
+    if max(values) >= len(segment.labels):
+        raise ModelError(
+            f"{FILE}, line {case.row}: the mask holds {max(values)}, expected the index of a label "
+            f"of stage {segment.id!r}, 0 to {len(segment.labels) - 1}"
+        )
+    if not values & {segment.labels.index(name) for name in stage.vertebrae}:
+        raise ModelError(f"{FILE}, line {case.row}: the mask shows no vertebra; leave it out")
 
 
 def _shortest(logit: float) -> float:

@@ -74,9 +74,9 @@ def agreement_criterion(levels: PairedLevels, *, margin: float) -> Criterion:
     return _mean("score agreement", *_agreement(levels), margin=margin)
 
 
-def agreement_interval(levels: PairedLevels, *, level: float = LEVEL) -> Interval:
+def agreement_interval(levels: PairedLevels, *, margin: float) -> Interval:
     """Return the interval that :func:`agreement_criterion` judges by."""
-    return _mean_interval(*_agreement(levels), level=level)
+    return _mean_interval(*_agreement(levels), margin=margin, level=LEVEL)
 
 
 def refusal_criterion(cases: Sequence[CaseAnswers], *, margin: float) -> Criterion:
@@ -85,7 +85,7 @@ def refusal_criterion(cases: Sequence[CaseAnswers], *, margin: float) -> Criteri
     Raises
     ------
     ModelError
-        If there is no such study.
+        If those are of fewer than two patients.
     """
     reference, patients = refusals(cases, arm="reference")
     candidate, _ = refusals(cases, arm="candidate")
@@ -119,7 +119,7 @@ def judged_criteria(
         comparable -= {"AUC", "score agreement"}
     if np.unique(dice_changes(cases)[1]).size < 2:
         comparable.discard("Dice")
-    if not any(case.unfit for case in cases):
+    if np.unique(refusals(cases, arm="reference")[1]).size < 2:
         comparable.discard("refusals")
     return tuple(
         CASE_CRITERIA[name](cases, margin=margin)
@@ -150,33 +150,39 @@ def _mean(
         count = np.unique(patients).size
         half = value - clustered_mean(changes, patients).low
         spread = (half / normal_quantile(LEVEL) * DEVIATIONS / room) ** 2 * count
-        most = _furthest(changes, patients)
-        unseen = math.log(tail(LEVEL)) / math.log1p(-room / most) if most > room else 0.0
+        most = _furthest(changes, patients, margin=margin)
+        unseen = math.log(tail(LEVEL)) / math.log1p(-room / most)
         needed = max(2, math.ceil(max(spread, unseen)))
 
     def at(level: float) -> Interval:
-        return _mean_interval(changes, patients, level=level)
+        return _mean_interval(changes, patients, margin=margin, level=level)
 
     return judged(name, value, at, margin=margin, patients_needed=needed)
 
 
-def _mean_interval(changes: Floats, patients: npt.NDArray[np.int64], *, level: float) -> Interval:
+def _mean_interval(
+    changes: Floats, patients: npt.NDArray[np.int64], *, margin: float, level: float
+) -> Interval:
     """Return the interval of a mean change, clustered by patient.
 
     Its lower end lies no nearer than what the set cannot exclude, as that of the AUC does: that a
-    share of patients that none of these is of would change by twice as much as any did.
+    share of patients that none of these is of would change by twice as much as any did, and by ten
+    margins at least.
     """
     found = clustered_mean(changes, patients, level=level)
     unseen = clopper_pearson_upper(0, np.unique(patients).size, level=level)
-    bound = float(changes.mean()) - _furthest(changes, patients) * unseen
+    bound = float(changes.mean()) - _furthest(changes, patients, margin=margin) * unseen
     return Interval(min(found.low, bound), found.high, level)
 
 
-def _furthest(changes: Floats, patients: npt.NDArray[np.int64]) -> float:
-    """Return twice the mean change were all patients like the one that changes most."""
+def _furthest(changes: Floats, patients: npt.NDArray[np.int64], *, margin: float) -> float:
+    """Return twice the mean change were all patients like the one that changes most.
+
+    Not less than ten margins: that few patients change by little is no proof that none would.
+    """
     names, codes = cluster_codes(patients, changes.shape)
     most = float(np.abs(np.bincount(codes, weights=changes)).max())
-    return 2.0 * most * names.size / changes.size
+    return max(2.0 * most * names.size / changes.size, 10.0 * margin)
 
 
 def _agreement(levels: PairedLevels) -> tuple[Floats, npt.NDArray[np.int64]]:
@@ -209,11 +215,16 @@ def _successes(
     def at(level: float) -> Interval:
         return paired_decisions(reference, candidate, clusters=patients, level=level).interval
 
-    found = paired_decisions(reference, candidate, clusters=patients)
-    half = (found.interval.high - found.interval.low) / 2.0
-    if found.gained + found.lost:
-        factor = (half / normal_quantile(LEVEL) * DEVIATIONS / margin) ** 2
-    else:  # the interval of n cases without a change is square / (n + square) wide to either side
-        factor = half / (1.0 - half) * (1.0 - margin) / margin
-    needed = math.ceil(factor * np.unique(patients).size / share)
-    return judged(name, found.difference, at, margin=margin, patients_needed=needed)
+    change = candidate.astype(np.float64) - reference
+    between = clustered_mean(change, patients)
+    half = (between.high - between.low) / 2.0
+    spread = (half / normal_quantile(LEVEL) * DEVIATIONS / margin) ** 2 * np.unique(patients).size
+    # The interval of n patients without a change is square / (n + square) wide to either side.
+    unseen = normal_quantile(LEVEL) ** 2 * (1.0 - margin) / margin
+    return judged(
+        name,
+        float(change.mean()),
+        at,
+        margin=margin,
+        patients_needed=math.ceil(max(spread, unseen) / share),
+    )

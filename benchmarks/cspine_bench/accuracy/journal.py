@@ -1,7 +1,8 @@
 """Answers kept while a set is being judged, so that a kill loses one study and no more.
 
 A file of JSON lines: the first says what is being judged, each further one is a case. A line is on
-the disk before the next case is begun. A line that was cut off is dropped, and what was begun for
+the disk before the next case is begun. A line that was cut off or cannot be read is dropped
+with what follows, and what was begun for
 something else, or by other software, is begun anew.
 """
 
@@ -83,7 +84,10 @@ class Journal:
             if not line.endswith(b"\n") or (end == 0 and line != header):
                 break
             if end:
-                found.append(msgspec.json.decode(line, type=CaseAnswers))
+                try:
+                    found.append(msgspec.json.decode(line, type=CaseAnswers))
+                except msgspec.DecodeError:  # after a power cut, or of another version
+                    break
             end += len(line)
         self._file.truncate(end)
         if not end:

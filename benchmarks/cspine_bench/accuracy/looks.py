@@ -44,6 +44,18 @@ def check_looks(folder: Path) -> None:
         )
 
 
+def look_number(folder: Path, look: Look) -> int:
+    """Return the number that a look has or would have, the first being 1.
+
+    Raises
+    ------
+    ModelError
+        If the record is damaged.
+    """
+    known = _read(folder)
+    return known.index(look) + 1 if look in known else len(known) + 1
+
+
 def put_on_record(folder: Path, look: Look) -> int:
     """Add a look, unless it is there, and return its number, the first look being 1.
 
@@ -61,7 +73,7 @@ def put_on_record(folder: Path, look: Look) -> int:
             os.fsync(file.fileno())
         sync_folder(folder)
     # Read again: another candidate may have been put on record in between.
-    return _read(folder).index(look) + 1
+    return look_number(folder, look)
 
 
 def _read(folder: Path) -> list[Look]:

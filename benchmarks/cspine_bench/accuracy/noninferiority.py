@@ -71,7 +71,7 @@ def judged(
     enough = (
         "more patients would not help"
         if patients_needed is None
-        else f"about {patients_needed} patients like these would decide"
+        else f"about {patients_needed} patients would decide, if it is no worse"
     )
     reason = {
         "pass": f"{said}, above {below}",

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+import msgspec
+
 from cspine.bundle import Bundle
 from cspine.device import installed, this_device
 from cspine.errors import ModelError
@@ -15,11 +17,11 @@ from cspine.pipeline import Pipeline
 from cspine.precision import Choice, evidence_path, fp32
 from cspine.spec import Accept, Classify, Levels
 from cspine.stages.levels import level_names
-from cspine_bench.accuracy.answers import Decoded, answer, patient_numbers
+from cspine_bench.accuracy.answers import CaseAnswers, Decoded, answer, patient_numbers
 from cspine_bench.accuracy.evidence import Report, Trial, evidence_bytes
 from cspine_bench.accuracy.journal import Journal
 from cspine_bench.accuracy.judge import judge
-from cspine_bench.accuracy.looks import Look, check_looks, put_on_record
+from cspine_bench.accuracy.looks import Look, check_looks, look_number, put_on_record
 from cspine_bench.cases import FILE, Case, CaseSet, study_digest
 
 # Keys of a file's provenance that hold digests of studies, and what was done on those.
@@ -59,7 +61,7 @@ def verify(
     check_looks(cases.folder)
     kept = evidence_path(bundle, candidate, set_digest=cases.digest)
     device = this_device().facts()
-    versions = {name: installed(name) for name in ("cspine", "onnxruntime", "openvino")}
+    versions = {name: installed(name) for name in ("cspine", "onnxruntime", "openvino", "tensorrt")}
     look = Look(
         bundle=bundle.digest,
         backend=candidate.backend,
@@ -78,12 +80,14 @@ def verify(
                 gate=bundle.spec.gate,
                 threshold=classify.threshold,
                 set_digest=look.set_digest,
-                look=put_on_record(cases.folder, look),
+                look=look_number(cases.folder, look),
                 device=device,
                 versions=versions,
                 answers=tuple(journal.answers),
             )
         )
+        # On record once there is a verdict; another candidate may have been, in between.
+        report = msgspec.structs.replace(report, look=put_on_record(cases.folder, look))
         write_atomic(kept, evidence_bytes(report))
         journal.remove()
     return report
@@ -117,7 +121,9 @@ def _answer(
             _decoded(cases.cases[done:], bundle.spec.accept), done
         ):
             _check_locked(case, decoded, known)
-            journal.append(answer(case, decoded, (reference, tested), patient=patients[number]))
+            found = answer(case, decoded, (reference, tested), patient=patients[number])
+            _check_new(found, journal.answers)
+            journal.append(found)
             progress(number + 1, total)
     finally:
         reference.close()
@@ -150,6 +156,19 @@ def _known_studies(bundle: Bundle) -> dict[str, str]:
         for key, done in _SHAPED.items()
         for digest in facts.get(key, ())
     }
+
+
+def _check_new(found: CaseAnswers, others: Sequence[CaseAnswers]) -> None:
+    """Refuse pixels that stand under another patient, too: one patient would count as two.
+
+    Of films that must be refused, blank ones may be alike.
+    """
+    for other in () if found.unfit else others:
+        if other.study == found.study and other.patient != found.patient:
+            raise ModelError(
+                f"{FILE}, lines {other.line} and {found.line}: the same pixels under two patients; "
+                "a study is of one patient"
+            )
 
 
 def _check_locked(case: Case, decoded: Decoded, known: dict[str, str]) -> None:

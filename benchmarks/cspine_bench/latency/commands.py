@@ -21,6 +21,7 @@ from cspine.console import (
 )
 from cspine.device import this_device
 from cspine.dicom.select import read_all
+from cspine.errors import ModelError
 from cspine.files import check_writable, write_atomic
 from cspine.precision import fp32, int8
 from cspine_bench.latency.assess import assessed, record_checks
@@ -29,7 +30,7 @@ from cspine_bench.latency.bench import fresh_starts, sides
 from cspine_bench.latency.comparison import Comparison, check_digests
 from cspine_bench.latency.equivalence import MEDIAN_MARGIN, MEMORY_MARGIN
 from cspine_bench.latency.layout import record_text
-from cspine_bench.latency.record import Gate, Record, read_record
+from cspine_bench.latency.record import Gate, Record, narrowed, read_record
 from cspine_bench.latency.scenario import Name
 from cspine_bench.latency.scenario import scenario as arriving
 from cspine_bench.report import junit as junit_xml
@@ -154,12 +155,12 @@ def bench(
     for path in filter(None, (record, junit, markdown)):
         check_writable(path)  # better now than after the measurement
     opened = Bundle.open(bundle) if bundle else None
+    gate = Gate(median=margin, p99=p99_margin, memory=memory_margin if starts else None)
     if source:
-        result = assessed(read_record(source))
+        result = _again(source, gate, judge=bool(junit or markdown))
         if opened:
             check_digests(result, opened)
     elif opened and paths:
-        gate = Gate(median=margin, p99=p99_margin, memory=memory_margin)
         comparison = Comparison(_earlier(against), gate, at_most) if against else None
         choices = (fp32(backend), int8(backend, this_device()))
         arms = sides(opened, choices, comparison=comparison)
@@ -188,6 +189,18 @@ def bench(
     else:
         click.echo(record_text(result))
     sys.exit(EXITS[result.verdict.verdict] if result.verdict else 0)
+
+
+def _again(source: Path, gate: Gate, *, judge: bool) -> Record:
+    """Compute a record again, by the narrower of its margins and those that are asked for."""
+    record = read_record(source)
+    if record.gate:
+        record = msgspec.structs.replace(record, gate=narrowed(record.gate, gate))
+    elif judge:
+        raise ModelError(
+            f"{source}: holds no verdict, as nothing was to be judged; measure with --against"
+        )
+    return assessed(record)
 
 
 def _earlier(path: Path) -> Bundle | Record:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from cspine.bundle import Bundle
 from cspine.errors import ModelError
 from cspine.files import sha256
-from cspine_bench.latency.machine import void_reasons
+from cspine_bench.latency.machine import MachineState, void_reasons
 from cspine_bench.latency.record import Baseline, Gate, Record
 from cspine_bench.latency.scenario import TOTAL
 
@@ -41,8 +41,13 @@ class Comparison:
     at_most: int | None = None
 
 
-def check_comparable(old: Record, new: Record) -> None:
+def check_comparable(old: Record, new: Record, *, state: MachineState) -> None:
     """Check that all but the candidate's model is the same in two runs.
+
+    Parameters
+    ----------
+    state
+        Of the machine before the new run.
 
     Raises
     ------
@@ -63,7 +68,8 @@ def check_comparable(old: Record, new: Record) -> None:
         ("studies", old.study_digests, new.study_digests),
         ("scenario", old.scenario, new.scenario),
         ("threads", old.threads, new.threads),
-        *((f"device's {fact}", old.device[fact], new.device[fact]) for fact in _DEVICE),
+        *((f"device's {fact}", old.device.get(fact), new.device.get(fact)) for fact in _DEVICE),
+        *((name, getattr(old.machine[0], name), getattr(state, name)) for name in _MODE),
     ]
     for what, then, now in facts:
         if then != now:
@@ -109,7 +115,8 @@ def model_digests(bundle: Bundle, target: str | None) -> dict[str, str]:
 
 
 def _runtimes(record: Record) -> dict[str, str | None]:
-    return {name: record.versions[name] for name in RUNTIMES}
+    return {name: record.versions.get(name) for name in RUNTIMES}
 
 
-_DEVICE = ("machine", "cpu", "cores", "flags")
+_DEVICE = ("machine", "cpu", "cores", "flags", "jetson")
+_MODE = ("power_mode", "governor", "fixed")

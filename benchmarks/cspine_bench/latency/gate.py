@@ -56,11 +56,12 @@ def judged(record: Record) -> list[Judged]:
     gate = record.gate
     if gate is None:
         return []
-    checks: list[Judged | None] = [judged_median(record, margin=gate.median)]
+    checks = [judged_median(record, margin=gate.median)]
     if gate.p99 is not None:
         checks.append(judged_p99(record, margin=gate.p99))
-    checks.append(judged_memory(record, margin=gate.memory))
-    return [check for check in checks if check]
+    if gate.memory is not None:
+        checks.append(judged_memory(record, margin=gate.memory))
+    return checks
 
 
 def judged_median(record: Record, *, margin: float) -> Judged:
@@ -90,8 +91,8 @@ def judged_p99(record: Record, *, margin: float) -> Judged:
     )
 
 
-def judged_memory(record: Record, *, margin: float) -> Judged | None:
-    """Judge the peak memory of processes that hold one arm each; ``None`` if there were none.
+def judged_memory(record: Record, *, margin: float) -> Judged:
+    """Judge the peak memory of processes that hold one arm each.
 
     A process repeats its peak to within a few pages, so the extremes of the starts stand for the
     interval: the largest candidate over the smallest reference, and the reverse.
@@ -103,7 +104,18 @@ def judged_memory(record: Record, *, margin: float) -> Judged | None:
         else [start.peak_mib for start in record.starts.get(record.reference, [])]
     )
     if not new or not old:
-        return None
+        return Judged(
+            name="peak memory",
+            verdict="inconclusive",
+            equivalent="inconclusive",
+            ratio=None,
+            low=None,
+            high=None,
+            margin=margin,
+            blocks_needed=None,
+            reason="peak memory: insufficient: no process was started for "
+            + ("the candidate" if not new else "what it is held against"),
+        )
     low, high = min(new) / max(old), max(new) / min(old)
     verdict = non_inferior(low, high, margin=margin)
     return Judged(

@@ -59,11 +59,24 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
-    """What may grow by how much, declared before the run; ``p99`` is ``None`` if not judged."""
+    """What may grow by how much, declared before the run; ``None`` is not judged."""
 
     median: float
     p99: float | None
-    memory: float
+    memory: float | None
+
+
+def narrowed(gate: Gate, asked: Gate) -> Gate:
+    """Return a gate with no margin wider than what is asked for.
+
+    What the gate does not judge for want of processes or samples stays so: memory, and p99 unless
+    it is asked for.
+    """
+    memory = gate.memory
+    if memory is not None and asked.memory is not None:
+        memory = min(memory, asked.memory)
+    known = [margin for margin in (gate.p99, asked.p99) if margin is not None]
+    return Gate(median=min(gate.median, asked.median), p99=min(known, default=None), memory=memory)
 
 
 class Baseline(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,7 +172,29 @@ def read_record(path: Path) -> Record:
             f"{path}: cannot be read as a latency record of format {FORMAT}: {error}; "
             "measure again with: cspine bench BUNDLE --record FILE"
         ) from error
+    if fault := _fault(record):
+        raise ModelError(f"{path}: {fault}, so that no run can have made it; measure again")
     return record
+
+
+def _fault(record: Record) -> str | None:
+    """Return what of a record does not fit together."""
+    for name in (record.reference, record.candidate):
+        if name not in record.arms or name not in record.nanoseconds:
+            return f"arm {name!r} is missing"
+        if "study" not in record.nanoseconds[name]:
+            return f"arm {name!r} has no times of whole studies"
+    for name, parts in record.nanoseconds.items():
+        for part, rows in parts.items():
+            if len(rows) != record.blocks or len({len(row) for row in rows}) != 1:
+                return f"arm {name!r}, {part}: not {record.blocks} blocks of as many times each"
+            if min(map(min, rows)) <= 0 or not rows[0]:
+                return f"arm {name!r}, {part}: a time is not above zero"
+    if len(record.machine) <= len(record.nanoseconds) * record.blocks:
+        return "the machine was not looked at before each turn"
+    if any(state.spin_ns <= 0 for state in record.machine):
+        return "a look at the machine tells no clock"
+    return None
 
 
 def record_schema() -> dict[str, Any]:

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from cspine.errors import ModelError
 from cspine_bench.metrics.clustering import cluster_codes
-from cspine_bench.metrics.interval import Interval
+from cspine_bench.metrics.interval import Interval, normal_quantile
 from cspine_bench.metrics.labels import as_binary
+from cspine_bench.metrics.mean import clustered_mean
 from cspine_bench.metrics.paired import tango_interval
 
 
@@ -26,7 +27,7 @@ class PairedDecisions:
     difference
         Share of successes, candidate less reference.
     interval
-        Of the difference, Tango's, on the number of independent cases that the cases are worth.
+        Of the difference.
     exact_p, mid_p
         McNemar's, over patients by whether they gain or lose on the whole.
     """
@@ -72,6 +73,12 @@ def paired_decisions(
     change alike, or none does, each patient counts once. For one case a patient it is Tango's
     interval itself.
 
+    A few changes say little of how the cases of a patient change together. So where patients give
+    several, the interval is no narrower than that of the mean change between patients
+    (:func:`~cspine_bench.metrics.mean.clustered_mean`), and neither end is nearer than what no
+    patient showed: ``square / (patients + square)``, where Tango's ends if nothing changes, with
+    ``square`` that of the normal quantile. So one more lost case never makes it better.
+
     The test takes a patient's net change as one sign, of which either is as likely where neither
     model is better, however the cases of a patient depend on each other; for one case a patient it
     is McNemar's.
@@ -97,7 +104,9 @@ def paired_decisions(
         lost=lost,
         neither=int((~before & ~after).sum()),
         difference=(gained - lost) / before.size,
-        interval=tango_interval(gained * scale, lost * scale, worth, level=level),
+        interval=_widest(
+            tango_interval(gained * scale, lost * scale, worth, level=level), change, codes
+        ),
         exact_p=exact,
         mid_p=mid,
     )
@@ -142,6 +151,22 @@ def mcnemar(gained: int, lost: int) -> tuple[float, float]:
     if gained == lost:
         return 1.0, 1.0 - point / 2.0
     return 2.0 * at_most, 2.0 * at_most - point
+
+
+def _widest(tango: Interval, change: NDArray[np.float64], codes: NDArray[np.intp]) -> Interval:
+    """Return the interval, and where patients give several cases no less than they may hide."""
+    patients = int(codes.max()) + 1
+    if patients == change.size or patients < 2:
+        return tango
+    square = normal_quantile(tango.level) ** 2
+    unseen = square / (patients + square)
+    difference = float(change.mean())
+    between = clustered_mean(change, codes, level=tango.level)
+    return Interval(
+        max(-1.0, min(tango.low, between.low, difference - unseen)),
+        min(1.0, max(tango.high, between.high, difference + unseen)),
+        tango.level,
+    )
 
 
 def _worth(change: NDArray[np.float64], codes: NDArray[np.intp], clusters: int) -> float:
