@@ -15,6 +15,7 @@ from cspine.engines import load_engine
 from cspine.errors import ModelError, missing_extra
 from cspine.files import sha256
 from cspine.precision import believed, evidence_of
+from cspine.trust import standing
 from cspine_calibration.commands import emission_rows, emission_table
 
 
@@ -24,15 +25,16 @@ from cspine_calibration.commands import emission_rows, emission_table
 def inspect(path: Path, as_json: bool) -> None:
     """Say what is in PATH: a bundle, an ONNX model, or a TensorRT engine that `build` made.
 
-    Of a bundle every file is verified. Of an ONNX model the operators are counted, before and
-    after ONNX Runtime's optimiser, so that one sees what really runs in integers.
+    Of a bundle every file is verified, and who signed it is said; one that this machine's trust
+    folder refuses can be looked at all the same. Of an ONNX model the operators are counted,
+    before and after ONNX Runtime's optimiser, so that one sees what really runs in integers.
 
     \b
     Example:
       cspine inspect build/xray.cspine
     """
     if (path / MANIFEST).is_file():
-        _bundle(Bundle.open(path), as_json)
+        _bundle(Bundle.whole(path), as_json)
     elif path.suffix == ".onnx":
         _model(path, as_json)
     elif path.suffix == ".engine":
@@ -56,10 +58,14 @@ def _bundle(bundle: Bundle, as_json: bool) -> None:
         {"backend": each.backend, "target": each.target, "verdict": believed(each, gate=gate)}
         for each in evidence_of(bundle)
     ]
+    signed = [each.fingerprint for each in bundle.signatures]
+    trust = standing(bundle.digest, bundle.signatures, where=bundle.path)
     if as_json:
         emit_json(
             {
                 "digest": bundle.digest,
+                "signatures": signed,
+                "trust": trust,
                 "pipeline": bundle.spec.name,
                 "models": models,
                 "emissions": emissions,
@@ -86,6 +92,9 @@ def _bundle(bundle: Bundle, as_json: bool) -> None:
         click.echo(f"evidence: {found['backend']}, {found['target']}: {found['verdict']}")
     if not evidence:
         click.echo("evidence: none, so FP32 answers")
+    for key in signed:
+        click.echo(f"signed by key {key}")
+    click.echo(f"trust: {trust}")
 
 
 def _model(path: Path, as_json: bool) -> None:

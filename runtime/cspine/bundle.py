@@ -5,19 +5,20 @@
     NAME/
     ├── manifest.json                 digests of all files and of itself; that one names the bundle
     ├── pipeline.toml
-    └── models/STAGE/
-        ├── fp32.onnx
-        ├── calibration.bin           the calibration table
-        └── TARGET.PRECISION.onnx     emitted models
+    ├── models/STAGE/
+    │   ├── fp32.onnx
+    │   ├── calibration.bin           the calibration table
+    │   └── TARGET.PRECISION.onnx     emitted models
+    └── signatures/FINGERPRINT.json   of the digest, one a key; not in the manifest
 
-Opening reads and checks everything: a changed, missing or foreign file is refused by name.
+Opening reads and checks everything: a changed, missing or foreign file is refused by name. Where
+the machine has a trust folder (:mod:`cspine.trust`), so is a bundle that no trusted key signed.
 Evidence lies beside the bundle (``NAME.evidence/``) and names the digest it was gathered for.
 """
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import stat
 from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -26,9 +27,12 @@ from typing import Any
 import msgspec
 
 from cspine.errors import BundleError, did_you_mean
-from cspine.files import sha256, sync_folder, write_atomic
+from cspine.files import sha256
 from cspine.pipeline_file import parse_spec
+from cspine.replace import recover, replace_folder
+from cspine.signature import Signature, is_signature, read_signature
 from cspine.spec import PipelineSpec
+from cspine.trust import this_trust
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -64,21 +68,45 @@ class Bundle:
     Use :meth:`open`; :func:`write_bundle` makes one.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, contents: Mapping[str, bytes]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        manifest: Manifest,
+        *,
+        contents: Mapping[str, bytes],
+        signatures: tuple[Signature, ...],
+    ) -> None:
         self.path = path
         self.manifest = manifest
+        self.signatures = signatures
         self._contents = contents
         self.digest = manifest.digest
 
     @classmethod
     def open(cls, path: Path) -> Bundle:
-        """Read a bundle and verify it.
+        """Read a bundle, verify it, and ask this machine's policy.
+
+        Raises
+        ------
+        BundleError
+            As :meth:`whole`, or if no key that the machine trusts signed the bundle.
+        """
+        bundle = cls.whole(path)
+        trust = this_trust()
+        if trust:
+            trust.signers(bundle.digest, bundle.signatures, where=path)
+        return bundle
+
+    @classmethod
+    def whole(cls, path: Path) -> Bundle:
+        """Read a bundle and verify it, whoever made it: to look at, not to answer with.
 
         Raises
         ------
         BundleError
             Naming the first file that is changed, missing, foreign or unreadable.
         """
+        _recover(path)
         manifest = _manifest(path)
         present = {
             file.relative_to(path).as_posix()
@@ -87,7 +115,8 @@ class Bundle:
         } - {MANIFEST}
         for name in sorted(manifest.files.keys() - present):
             raise BundleError(f"{path}: {name} is missing; restore the bundle from its source")
-        for name in sorted(present - manifest.files.keys()):
+        signed = sorted(name for name in present - manifest.files.keys() if is_signature(name))
+        for name in sorted(present - manifest.files.keys() - set(signed)):
             raise BundleError(
                 f"{path}: {name} is foreign: the manifest does not name it; remove it"
             )
@@ -98,7 +127,11 @@ class Bundle:
                     f"{path}: {name} has changed: got digest {sha256(data)[:12]}, expected "
                     f"{manifest.files[name][:12]}; restore the bundle from its source"
                 )
-        return cls(path, manifest, contents)
+        signatures = tuple(
+            read_signature(_read(path, name), name=name, bundle=manifest.digest, where=str(path))
+            for name in signed
+        )
+        return cls(path, manifest, contents=contents, signatures=signatures)
 
     @cached_property
     def spec(self) -> PipelineSpec:
@@ -151,6 +184,8 @@ class Bundle:
     ) -> Bundle:
         """Replace this bundle on disk by one with other files, and open it.
 
+        It has another digest, so nobody has signed it yet.
+
         Parameters
         ----------
         files, provenance
@@ -163,6 +198,18 @@ class Bundle:
             name: facts for name, facts in self.manifest.provenance.items() if name not in drop
         }
         return write_bundle(self.path, {**kept, **files}, {**known, **provenance})
+
+    def signed_by(self, signature: Signature) -> Bundle:
+        """Replace this bundle on disk by one with another signature, and open it.
+
+        The digest stays. A signature by the same key is replaced, those by others are kept.
+        """
+        kept = {each.path: each.to_json() for each in self.signatures}
+        return _put(
+            self.path,
+            self.manifest,
+            {**self._contents, **kept, signature.path: signature.to_json()},
+        )
 
 
 def fp32_path(stage: str) -> str:
@@ -183,39 +230,38 @@ def emission_path(stage: str, target: str) -> str:
 def write_bundle(
     path: Path, files: Mapping[str, bytes], provenance: Mapping[str, dict[str, Any]]
 ) -> Bundle:
-    """Write a bundle beside its place, then put it there in one rename.
+    """Write a bundle beside its place, then put it there in one step (:mod:`cspine.replace`).
 
     Raises
     ------
     BundleError
         If something that is not a bundle already stands at ``path``.
     """
-    if path.exists() and not (path / MANIFEST).is_file():
-        raise BundleError(f"{path}: exists and is no bundle; choose another place")
     manifest = Manifest(
         digest="",
         format=FORMAT,
         files={name: sha256(data) for name, data in sorted(files.items())},
         provenance=dict(provenance),
     ).sealed()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    old = staging / "old"
+    return _put(path, manifest, files)
+
+
+def _put(path: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
+    _recover(path)
+    if path.exists() and not (path / MANIFEST).is_file():
+        raise BundleError(f"{path}: exists and is no bundle; choose another place")
+    replace_folder(path, {**files, MANIFEST: manifest.to_json()})
+    return Bundle.whole(path)
+
+
+def _recover(path: Path) -> None:
     try:
-        for name, data in files.items():
-            write_atomic(staging / "new" / name, data)
-        write_atomic(staging / "new" / MANIFEST, manifest.to_json())
-        if path.exists():
-            path.rename(old)
-        (staging / "new").rename(path)
-    except BaseException:
-        if old.exists() and not path.exists():
-            old.rename(path)
-        raise
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    sync_folder(path.parent)
-    return Bundle.open(path)
+        recover(path)
+    except OSError as error:
+        raise BundleError(
+            f"{path}: its replacement was cut short, and the old bundle cannot be put back: "
+            f"{error.strerror}; open it once as a user who may write to {path.parent}"
+        ) from error
 
 
 def _manifest(path: Path) -> Manifest:
@@ -233,6 +279,8 @@ def _manifest(path: Path) -> Manifest:
             f"{path}: {MANIFEST} has changed since it was written; "
             "restore the bundle from its source"
         )
+    for name in filter(is_signature, manifest.files):
+        raise BundleError(f"{path}: {MANIFEST} names {name}, where only a signature may lie")
     if PIPELINE not in manifest.files:
         raise BundleError(f"{path}: {PIPELINE} is missing")
     return manifest
@@ -240,8 +288,8 @@ def _manifest(path: Path) -> Manifest:
 
 def _read(path: Path, name: str) -> bytes:
     try:
-        if (path / name).is_symlink():
-            raise BundleError(f"{path}: {name} is a link; a bundle holds plain files only")
+        if not stat.S_ISREG((path / name).lstat().st_mode):  # a pipe would be waited for
+            raise BundleError(f"{path}: {name} is a link or no file; a bundle holds plain files")
         return (path / name).read_bytes()
     except OSError as error:
         raise BundleError(f"{path}: {name} cannot be read: {error.strerror}") from error

@@ -277,21 +277,3 @@ def test_a_write_that_fails_leaves_the_old_bundle(bundle: Bundle) -> None:
         write_bundle(bundle.path, {PIPELINE: b"", "models": b"", "models/a": b""}, {})
     assert files_of(bundle.path) == before
     assert [path.name for path in bundle.path.parent.iterdir()] == [bundle.path.name]
-
-
-def test_a_rename_that_fails_puts_the_old_bundle_back(
-    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = files_of(bundle.path)
-    rename = Path.rename
-
-    def failing(source: Path, target: Path) -> Path:
-        if source.name == "new":
-            raise OSError("no space left on device")
-        return rename(source, target)
-
-    monkeypatch.setattr(Path, "rename", failing)
-    with pytest.raises(OSError, match="no space left"):
-        bundle.extended({"models/a": b""}, {})
-    assert files_of(bundle.path) == before
-    assert [path.name for path in bundle.path.parent.iterdir()] == [bundle.path.name]

@@ -21,6 +21,7 @@ from cspine.device import Device
 from cspine.engines import EngineManifest
 from cspine.pipeline_file import parse_spec
 from cspine.precision import Evidence, believed
+from cspine.signature import Signature
 from cspine.stages.levels import level_names
 from cspine.tune import Measured, Tuning
 from cspine_bench.accuracy import answers, evidence
@@ -113,6 +114,7 @@ def test_the_schema_of_evidence_is_current():
         ("grey of kind standardise", spec.Standardise),
         ("architecture", spec.Architecture),
         ("manifest.json", Manifest),
+        ("signature", Signature),
         ("The findings", findings.Findings),
         ("refusal", findings.Refusal),
         ("source", findings.Source),

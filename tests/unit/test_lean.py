@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "onnx", "scipy", "matplotlib", "monai", "sklearn", "safetensors")
+HEAVY = (
+    *("torch", "onnx", "scipy", "matplotlib", "monai", "sklearn", "safetensors"),
+    "cryptography",  # only where something is signed
+)
 RUNTIMES = ("onnxruntime", "openvino", "tensorrt", "tensorrt_rtx_bindings", "pycuda")
 
 
@@ -41,7 +44,9 @@ def test_help_imports_no_verb() -> None:
     assert not loaded(code) & {*HEAVY, *RUNTIMES, "numpy", "cv2", "pydicom"}
 
 
-@pytest.mark.parametrize("verb", ["export", "calibrate", "emit", "build", "verify", "demo"])
+@pytest.mark.parametrize(
+    "verb", ["export", "calibrate", "emit", "build", "verify", "demo", "sign", "keys", "diff"]
+)
 def test_help_of_a_verb_needs_none_of_its_extras(verb: str) -> None:
     code = (
         "from click.testing import CliRunner; from cspine.cli import cspine;"
