@@ -16,10 +16,11 @@ from cspine.pipeline_file import shipped_spec
 @click.option(
     "--checkpoint",
     "checkpoints",
-    metavar="STAGE=FILE",
+    metavar="STAGE=FILE[#PART]",
     multiple=True,
     required=True,
-    help="Weights of one network stage: safetensors, or a PyTorch file of tensors only.",
+    help="Weights of one network stage, from what the training left; nothing in it is run. #PART "
+    "chooses among several: a key, `ema`, or a prefix that ends with a dot.",
 )
 @click.option(
     "--study",
@@ -49,11 +50,13 @@ def export(
         --checkpoint classify=assets/xray-compression/classify.safetensors \\
         --study study1/ -o build/xray.cspine
     """
-    files = dict(_split(argument) for argument in checkpoints)
+    given = [_split(argument) for argument in checkpoints]
+    files = {stage: file for stage, file, _ in given}
+    parts = {stage: part for stage, _, part in given if part}
     path = shipped_spec(pipeline)
     from cspine_export.export import export as to_bundle  # torch, for this verb only
 
-    bundle = to_bundle(path, files, studies=read_all(studies), to=output)
+    bundle = to_bundle(path, files, parts=parts, studies=read_all(studies), to=output)
     parities = [
         {"stage": Path(name).parent.name, **parity}
         for name, facts in bundle.manifest.provenance.items()
@@ -71,8 +74,11 @@ def export(
     click.echo(f"\n{output}: bundle {bundle.digest[:16]}")
 
 
-def _split(argument: str) -> tuple[str, Path]:
+def _split(argument: str) -> tuple[str, Path, str]:
     stage, mark, file = argument.partition("=")
     if not mark or not file:
         raise click.BadParameter(f"{argument!r}: expected STAGE=FILE", param_hint="--checkpoint")
-    return stage, Path(file)
+    name, hash_mark, part = file.rpartition("#")
+    if hash_mark and name and not Path(file).exists():  # a file's own name may have the mark
+        return stage, Path(name), part
+    return stage, Path(file), ""

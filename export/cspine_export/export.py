@@ -12,20 +12,24 @@ from cspine.bundle import PIPELINE, Bundle, fp32_path, write_bundle
 from cspine.device import installed
 from cspine.dicom.select import Study
 from cspine.errors import ModelError, StudyError, did_you_mean
-from cspine.files import sha256
 from cspine.findings import Identity
 from cspine.pipeline import Pipeline
 from cspine.pipeline_file import load_spec
 from cspine.session import Session
 from cspine.spec import Network, PipelineSpec
 from cspine_export.architecture import build_network
-from cspine_export.checkpoint import load_state, load_weights
+from cspine_export.checkpoint import Origin, load_checkpoint
 from cspine_export.graph import OPSET, output_names, to_onnx, wrap
 from cspine_export.parity import Parity, Recorder, compare, random_feeds
 
 
 def export(
-    pipeline: Path, checkpoints: Mapping[str, Path], *, studies: Sequence[Study], to: Path
+    pipeline: Path,
+    checkpoints: Mapping[str, Path],
+    *,
+    parts: Mapping[str, str] | None = None,
+    studies: Sequence[Study],
+    to: Path,
 ) -> Bundle:
     """Export one checkpoint per network stage and bundle the graphs.
 
@@ -35,6 +39,9 @@ def export(
         The pipeline file, which goes into the bundle as it is.
     checkpoints
         By stage id.
+    parts
+        By stage id, which weights of a checkpoint that holds several; see
+        :func:`cspine_export.checkpoint.load_checkpoint`.
     studies
         Parity is proven on what these give each network, and always on noise as well.
     to
@@ -49,10 +56,11 @@ def export(
     spec = load_spec(pipeline)
     text = pipeline.read_bytes()
     _check_stages(spec, checkpoints)
-    networks = {}
+    networks, origins = {}, {}
     for stage in spec.networks:
         network = build_network(stage.architecture)
-        load_weights(network, load_state(checkpoints[stage.id]), where=str(checkpoints[stage.id]))
+        part = (parts or {}).get(stage.id)
+        origins[stage.id] = load_checkpoint(network, checkpoints[stage.id], part=part)
         networks[stage.id] = wrap(network, stage)
     graphs = {stage.id: to_onnx(networks[stage.id], stage) for stage in spec.networks}
     recorders = {
@@ -69,7 +77,7 @@ def export(
         )
         _check_parity(stage, parities)
         files[fp32_path(stage.id)] = graphs[stage.id]
-        provenance[fp32_path(stage.id)] = _provenance(checkpoints[stage.id], parities)
+        provenance[fp32_path(stage.id)] = _provenance(origins[stage.id], parities)
     return write_bundle(to, files, provenance)
 
 
@@ -117,9 +125,11 @@ def _check_parity(stage: Network, parities: Sequence[Parity]) -> None:
             )
 
 
-def _provenance(checkpoint: Path, parities: Sequence[Parity]) -> dict[str, Any]:
+def _provenance(origin: Origin, parities: Sequence[Parity]) -> dict[str, Any]:
+    checkpoint = asdict(origin)
     return {
-        "checkpoint_sha256": sha256(checkpoint.read_bytes()),
+        "checkpoint_sha256": checkpoint.pop("sha256"),
+        "checkpoint": checkpoint,
         "exporter": "torchscript",
         "opset": OPSET,
         "torch": installed("torch"),

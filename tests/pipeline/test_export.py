@@ -17,6 +17,7 @@ from cspine.backends import Array, TensorSpec
 from cspine.bundle import Bundle
 from cspine.dicom.select import Study
 from cspine.errors import ModelError, StudyError
+from cspine.files import sha256
 from cspine.pipeline_file import load_spec, shipped_spec
 from cspine.spec import Architecture, Classify, Framed, Screen, Segment
 from cspine_export import parity
@@ -38,6 +39,15 @@ def test_parity_is_proven_on_real_inputs_and_on_noise(made: Bundle) -> None:
         assert [each["output"] for each in found] == outputs
         assert all(each["tensors"] == 4 for each in found)  # two studies, two batches of noise
         assert all(each["relative"] <= parity.LARGEST_RELATIVE_ERROR for each in found)
+
+
+def test_the_provenance_says_what_was_taken(made: Bundle, checkpoints: dict[str, Path]) -> None:
+    for stage, path in checkpoints.items():
+        facts = made.manifest.provenance[f"models/{stage}/fp32.onnx"]
+        assert facts["checkpoint_sha256"] == sha256(path.read_bytes())
+        assert facts["checkpoint"] == {
+            "form": "safetensors", "taken": "", "beside": [], "prefix": "", "dropped": [],
+        }  # fmt: skip
 
 
 def test_graphs_are_valid_folded_and_batched(made: Bundle) -> None:
