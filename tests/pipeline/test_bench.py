@@ -169,7 +169,8 @@ def test_a_record_of_another_run_is_compared_by_fp32(
     assert record.baseline is not None
     assert record.baseline.candidate == short.nanoseconds[short.candidate][TOTAL]
     assert record.verdict is not None
-    assert [check.name for check in record.verdict.checks] == ["median"]
+    assert [check.name for check in record.verdict.checks] == ["median", "peak memory"]
+    assert record.verdict.checks[1].verdict == "inconclusive"  # no process was started for it
 
 
 def test_a_start_of_its_own_is_cold(made: Bundle, sets: Path) -> None:

@@ -101,7 +101,6 @@ PLANTED: list[tuple[str, Surgery]] = [
     ("localise", labels_swapped),
     ("classify", window_shifted),
     ("classify", crop_one_pixel_aside),
-    ("screen", nothing_shows),
 ]
 
 
@@ -160,6 +159,19 @@ def test_a_fault_in_an_int8_model_fails(
     onnx.checker.check_model(model)
     found = judged(bundle.extended({name: model.SerializeToString()}, {}), few)
     assert found.verdict == "fail", found.reasons
+
+
+def test_a_screen_that_lets_every_film_pass_fails(bundle: Bundle, tmp_path: Path) -> None:
+    write_cases(
+        tmp_path / "unfit", patients=4, seed=505, split="test", faults=UNFIT * 3, header="lying"
+    )
+    name = emission_path("screen", int8("onnxruntime", this_device()).target or "")
+    model = onnx.load_from_string(bundle.read(name))
+    nothing_shows(model)
+    onnx.checker.check_model(model)
+    found = judged(bundle.extended({name: model.SerializeToString()}, {}), tmp_path / "unfit")
+    (refusals,) = (each for each in found.criteria if each.name == "refusals")
+    assert refusals.verdict == found.verdict == "fail", found.reasons
 
 
 def test_evidence_of_another_bundle_is_refused(
