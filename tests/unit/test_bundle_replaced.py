@@ -38,7 +38,7 @@ for _ in range(kills):
         while True:
             for files in bundles:
                 write_bundle(path, files, {})
-    time.sleep(chance.uniform(0, 1.5 * writing))
+    time.sleep(chance.uniform(0, 5.0 * writing))  # some kills fall into the second write
     os.kill(writer, signal.SIGKILL)
     assert os.WIFSIGNALED(os.waitpid(writer, 0)[1])
     cut += staging.exists()
