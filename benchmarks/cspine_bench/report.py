@@ -1,13 +1,39 @@
-"""Checks as JUnit XML and Markdown, for a team's CI; what was checked is no matter here."""
+"""Checks as JUnit XML, Markdown and exit status, for a team's CI; what was checked is no matter."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
 
+import click
+
+from cspine.console import EXIT_GATE_FAILED, EXIT_INCONCLUSIVE
+from cspine.files import write_atomic
+
 Verdict = Literal["pass", "fail", "inconclusive", "void"]
+
+EXITS: dict[Verdict, int] = {
+    "pass": 0,
+    "fail": EXIT_GATE_FAILED,
+    "inconclusive": EXIT_INCONCLUSIVE,
+    "void": EXIT_INCONCLUSIVE,
+}
+
+junit_option = click.option(
+    "--junit",
+    "to_junit",
+    type=click.Path(path_type=Path),
+    help="Write the verdict as JUnit XML.",
+)
+markdown_option = click.option(
+    "--markdown",
+    "to_markdown",
+    type=click.Path(path_type=Path),
+    help="Write the verdict as Markdown.",
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +56,22 @@ class Check:
     verdict: Verdict
     reasons: Sequence[str] = ()
     figures: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_reports(
+    title: str, checks: Sequence[Check], *, to_junit: Path | None, to_markdown: Path | None
+) -> None:
+    """Write what was asked for.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be written; what was there before still is.
+    """
+    if to_junit:
+        write_atomic(to_junit, junit(title, checks))
+    if to_markdown:
+        write_atomic(to_markdown, markdown(title, checks).encode())
 
 
 def junit(suite: str, checks: Sequence[Check]) -> bytes:

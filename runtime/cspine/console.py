@@ -23,15 +23,6 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 threads_option = click.option(
     "--threads", type=click.IntRange(1), help="CPU threads for one inference [default: all]."
 )
-studies_option = click.option(
-    "--study",
-    "paths",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    required=True,
-    help="DICOM file, folder, ZIP archive or DICOMDIR that the pipeline answers; may be given "
-    "several times.",
-)
 backend_option = click.option(
     "--backend",
     type=click.Choice(["onnxruntime", "openvino", "tensorrt"]),
@@ -39,6 +30,19 @@ backend_option = click.option(
     show_default=True,
     help="The runtime that answers; there is no falling back to another.",
 )
+
+
+def studies_option(*, required: bool) -> Callable[[Command], Command]:
+    """Return the option ``--study``, which may be given several times."""
+    return click.option(
+        "--study",
+        "paths",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        required=required,
+        help="DICOM file, folder, ZIP archive or DICOMDIR that the pipeline answers; may be given "
+        "several times.",
+    )
 
 
 def emit_json(document: object) -> None:

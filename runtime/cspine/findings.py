@@ -7,12 +7,12 @@ the JSON Schema, published as ``docs/findings.schema.json``.
 
 from __future__ import annotations
 
-from inspect import cleandoc
 from typing import Any, Literal
 
 import msgspec
 
 from cspine.codes import Code
+from cspine.schema import json_schema
 
 SCHEMA = 1
 
@@ -126,8 +126,4 @@ class Findings(Struct, frozen=True, kw_only=True):
 
 def findings_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of :class:`Findings`."""
-    schema = msgspec.json.schema(Findings)
-    for definition in schema["$defs"].values():
-        # Python 3.13 takes the indentation out of docstrings, earlier ones leave it in.
-        definition["description"] = cleandoc(definition["description"])
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return json_schema(Findings)

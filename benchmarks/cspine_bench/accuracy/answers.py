@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import msgspec
 import numpy as np
@@ -73,6 +74,11 @@ class Decoded:
         self.study = study
         self._found: Image | Refused | None = None
 
+    @cached_property
+    def digest(self) -> str:
+        """What tells the study again by its pixels, which are read for it once."""
+        return study_digest(self.study)
+
     @property
     def source(self) -> Source | None:
         """Where the image comes from."""
@@ -102,7 +108,7 @@ def answer(
     )
     return CaseAnswers(
         line=case.row,
-        study=study_digest(decoded.study),
+        study=decoded.digest,
         patient=patient,
         unfit=case.unfit,
         groups=dict(case.groups),

@@ -9,8 +9,6 @@ import click
 
 from cspine.bundle import Bundle
 from cspine.console import (
-    EXIT_GATE_FAILED,
-    EXIT_INCONCLUSIVE,
     backend_option,
     counter,
     emit_json,
@@ -19,7 +17,7 @@ from cspine.console import (
 )
 from cspine.device import this_device
 from cspine.errors import ModelError
-from cspine.files import check_writable, write_atomic
+from cspine.files import check_writable
 from cspine.precision import evidence_path, int8
 from cspine_bench.accuracy.evidence import Report, read_evidence
 from cspine_bench.accuracy.judge import judged_again
@@ -27,10 +25,7 @@ from cspine_bench.accuracy.layout import report_checks, report_text
 from cspine_bench.accuracy.verdict import answered_levels
 from cspine_bench.accuracy.verdict import verify as judge_set
 from cspine_bench.cases import read_cases
-from cspine_bench.report import junit as junit_xml
-from cspine_bench.report import markdown as markdown_table
-
-EXITS = {"pass": 0, "fail": EXIT_GATE_FAILED, "inconclusive": EXIT_INCONCLUSIVE}
+from cspine_bench.report import EXITS, junit_option, markdown_option, write_reports
 
 
 @click.command()
@@ -47,8 +42,8 @@ EXITS = {"pass": 0, "fail": EXIT_GATE_FAILED, "inconclusive": EXIT_INCONCLUSIVE}
     type=click.Path(path_type=Path),
     help="Run nothing: compute the verdict again from the answers in a file of evidence.",
 )
-@click.option("--junit", type=click.Path(path_type=Path), help="Write the verdict as JUnit XML.")
-@click.option("--markdown", type=click.Path(path_type=Path), help="Write the verdict as Markdown.")
+@junit_option
+@markdown_option
 @backend_option
 @threads_option
 @json_option
@@ -56,8 +51,8 @@ def verify(
     bundle: Path | None,
     folder: Path | None,
     source: Path | None,
-    junit: Path | None,
-    markdown: Path | None,
+    to_junit: Path | None,
+    to_markdown: Path | None,
     backend: str,
     threads: int | None,
     as_json: bool,
@@ -76,7 +71,7 @@ def verify(
     """
     if bool(folder) == bool(source) or (folder and not bundle):
         raise click.UsageError("give BUNDLE and --set to judge, or --from EVIDENCE")
-    for path in filter(None, (junit, markdown)):
+    for path in filter(None, (to_junit, to_markdown)):
         check_writable(path)  # better now than after the work
     opened = Bundle.open(bundle) if bundle else None
     if source:
@@ -89,10 +84,8 @@ def verify(
         cases = read_cases(folder, split="test", levels=answered_levels(opened))
         report = judge_set(opened, candidate, cases, threads=threads, progress=counter("case"))
         kept = evidence_path(opened, candidate, set_digest=report.set_digest)
-    if junit:
-        write_atomic(junit, junit_xml("cspine verify", report_checks(report)))
-    if markdown:
-        write_atomic(markdown, markdown_table("cspine verify", report_checks(report)).encode())
+    checks = report_checks(report)
+    write_reports("cspine verify", checks, to_junit=to_junit, to_markdown=to_markdown)
     if as_json:
         emit_json(report)
     else:

@@ -13,7 +13,6 @@ from cspine_bench.accuracy.answers import CaseAnswers
 from cspine_bench.accuracy.noninferiority import DEVIATIONS, LEVEL, Criterion, judged
 from cspine_bench.accuracy.pairs import Flags, Floats, PairedLevels
 from cspine_bench.accuracy.performance import dice_changes, refusals
-from cspine_bench.metrics.auc import paired_auc_at
 from cspine_bench.metrics.clustering import ClusteredCases, cluster_codes
 from cspine_bench.metrics.interval import Interval, normal_quantile, tail
 from cspine_bench.metrics.mcnemar import paired_decisions
@@ -35,8 +34,7 @@ def auc_criterion(levels: PairedLevels, *, margin: float) -> Criterion:
         If a class has levels of fewer than two patients.
     """
     levels = levels.answered_by_both()
-    scores = levels.reference.logits, levels.candidate.logits
-    at = paired_auc_at(levels.truth, *scores, clusters=levels.patient)
+    at = levels.compared_auc()
     found = at(LEVEL)
     cases = ClusteredCases(levels.truth, levels.patient)
     rarest = min(cases.occupied)

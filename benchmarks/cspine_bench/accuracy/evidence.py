@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from inspect import cleandoc
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +9,7 @@ import msgspec
 
 from cspine.errors import ModelError
 from cspine.precision import Verdict
+from cspine.schema import json_schema
 from cspine.spec import Gate
 from cspine_bench.accuracy.answers import CaseAnswers
 from cspine_bench.accuracy.noninferiority import Criterion
@@ -133,9 +133,4 @@ def read_evidence(path: Path) -> Report:
 
 def evidence_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of :class:`Report`."""
-    schema = msgspec.json.schema(Report)
-    for definition in schema["$defs"].values():
-        # Python 3.13 takes the indentation out of docstrings, earlier ones leave it in.
-        if "description" in definition:
-            definition["description"] = cleandoc(definition["description"])
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return json_schema(Report)

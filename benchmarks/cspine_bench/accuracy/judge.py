@@ -13,11 +13,10 @@ from cspine.precision import Verdict
 from cspine_bench.accuracy.answers import CaseAnswers
 from cspine_bench.accuracy.criteria import judged_criteria
 from cspine_bench.accuracy.evidence import Agreement, Difference, Flip, Report, Trial
-from cspine_bench.accuracy.noninferiority import Criterion
+from cspine_bench.accuracy.noninferiority import LEVEL, Criterion
 from cspine_bench.accuracy.pairs import PairedLevels, paired_levels
 from cspine_bench.accuracy.performance import dice_change, performance, share
 from cspine_bench.accuracy.subgroup import Subgroup, subgroups
-from cspine_bench.metrics.auc import paired_auc
 from cspine_bench.metrics.correlation import spearman
 
 # By how much a figure may differ where another processor adds up the same numbers.
@@ -144,8 +143,7 @@ def decide(
 
 
 def _difference(levels: PairedLevels) -> Difference:
-    scores = levels.reference.logits, levels.candidate.logits
-    found = paired_auc(levels.truth, *scores, clusters=levels.patient)
+    found = levels.compared_auc()(LEVEL)
     return Difference(
         value=found.difference,
         low=found.interval.low,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from cspine.stages.classify import probabilities
 from cspine_bench.accuracy.answers import Arm, CaseAnswers
+from cspine_bench.metrics.auc import PairedAuc, paired_auc_at
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -89,6 +90,17 @@ class PairedLevels:
     def answered_by_both(self) -> PairedLevels:
         """Return the levels of which both arms have a score: those that can be compared."""
         return self.chosen(self.reference.answered & self.candidate.answered)
+
+    def compared_auc(self) -> Callable[[float], PairedAuc]:
+        """Return what compares the arms' AUC at any level of confidence; both answered all.
+
+        Raises
+        ------
+        ModelError
+            If the levels are not :attr:`rankable`.
+        """
+        scores = self.reference.logits, self.candidate.logits
+        return paired_auc_at(self.truth, *scores, clusters=self.patient)
 
     @property
     def rankable(self) -> bool:

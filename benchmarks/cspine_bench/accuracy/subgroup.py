@@ -10,8 +10,8 @@ import numpy as np
 from cspine.precision import Verdict
 from cspine_bench.accuracy.answers import CaseAnswers
 from cspine_bench.accuracy.noninferiority import LEVEL, Intervals, p_above, p_below
-from cspine_bench.accuracy.pairs import PairedLevels, paired_levels
-from cspine_bench.metrics.auc import PairedAuc, paired_auc_at
+from cspine_bench.accuracy.pairs import paired_levels
+from cspine_bench.metrics.auc import PairedAuc
 from cspine_bench.metrics.holm import holm_adjusted
 from cspine_bench.metrics.interval import tail
 
@@ -55,7 +55,7 @@ def subgroups(cases: Sequence[CaseAnswers], *, margin: float) -> tuple[Subgroup,
         ).answered_by_both()
         for factor, value in several
     ]
-    tests = [_compared(levels) if levels.rankable else None for levels in members]
+    tests = [levels.compared_auc() if levels.rankable else None for levels in members]
     above = [p_above(_intervals(at), -margin) for at in tests if at]
     held = iter(zip(above, holm_adjusted(above), strict=True))
     lost = iter(holm_adjusted([p_below(_intervals(at), -margin) for at in tests if at]))
@@ -86,11 +86,6 @@ def subgroups(cases: Sequence[CaseAnswers], *, margin: float) -> tuple[Subgroup,
             )
         )
     return tuple(found)
-
-
-def _compared(levels: PairedLevels) -> Callable[[float], PairedAuc]:
-    scores = levels.reference.logits, levels.candidate.logits
-    return paired_auc_at(levels.truth, *scores, clusters=levels.patient)
 
 
 def _intervals(at: Callable[[float], PairedAuc]) -> Intervals:

@@ -22,7 +22,7 @@ from cspine_bench.accuracy.evidence import Report, Trial, evidence_bytes
 from cspine_bench.accuracy.journal import Journal
 from cspine_bench.accuracy.judge import judge
 from cspine_bench.accuracy.looks import Look, check_looks, look_number, put_on_record
-from cspine_bench.cases import FILE, Case, CaseSet, study_digest
+from cspine_bench.cases import FILE, Case, CaseSet
 
 # Keys of a file's provenance that hold digests of studies, and what was done on those.
 _SHAPED = {"studies": "calibrated", "tuned_on": "tuned"}
@@ -173,7 +173,7 @@ def _check_new(found: CaseAnswers, others: Sequence[CaseAnswers]) -> None:
 
 def _check_locked(case: Case, decoded: Decoded, known: dict[str, str]) -> None:
     """Refuse a study that shaped the candidate, whatever has become of its header."""
-    if shaped := known.get(study_digest(decoded.study)):
+    if shaped := known.get(decoded.digest):
         raise ModelError(
             f"{FILE}, line {case.row}: {shaped} on this study, so it proves nothing about it; use "
             "a locked set that shares no patient"

@@ -11,12 +11,11 @@ import msgspec
 
 from cspine.bundle import Bundle
 from cspine.console import (
-    EXIT_GATE_FAILED,
-    EXIT_INCONCLUSIVE,
     backend_option,
     counter,
     emit_json,
     json_option,
+    studies_option,
     threads_option,
 )
 from cspine.device import this_device
@@ -33,28 +32,14 @@ from cspine_bench.latency.layout import record_text
 from cspine_bench.latency.record import Gate, Record, narrowed, read_record
 from cspine_bench.latency.scenario import Name
 from cspine_bench.latency.scenario import scenario as arriving
-from cspine_bench.report import junit as junit_xml
-from cspine_bench.report import markdown as markdown_table
+from cspine_bench.report import EXITS, junit_option, markdown_option, write_reports
 
-EXITS = {
-    "pass": 0,
-    "fail": EXIT_GATE_FAILED,
-    "inconclusive": EXIT_INCONCLUSIVE,
-    "void": EXIT_INCONCLUSIVE,
-}
 POSITIVE = click.FloatRange(0, min_open=True)
 
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path), required=False)
-@click.option(
-    "--study",
-    "paths",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="DICOM file, folder, ZIP archive or DICOMDIR that the pipeline answers; may be given "
-    "several times.",
-)
+@studies_option(required=False)
 @click.option(
     "--scenario",
     type=click.Choice(get_args(Name)),
@@ -110,8 +95,8 @@ POSITIVE = click.FloatRange(0, min_open=True)
     type=click.Path(path_type=Path),
     help="Measure nothing: compute a record's statistics and verdict again from its samples.",
 )
-@click.option("--junit", type=click.Path(path_type=Path), help="Write the verdict as JUnit XML.")
-@click.option("--markdown", type=click.Path(path_type=Path), help="Write the verdict as Markdown.")
+@junit_option
+@markdown_option
 @backend_option
 @threads_option
 @json_option
@@ -130,8 +115,8 @@ def bench(
     at_most: int | None,
     record: Path | None,
     source: Path | None,
-    junit: Path | None,
-    markdown: Path | None,
+    to_junit: Path | None,
+    to_markdown: Path | None,
     backend: str,
     threads: int | None,
     as_json: bool,
@@ -152,12 +137,12 @@ def bench(
         raise click.UsageError("--from measures nothing: leave out --study and --against")
     if at_most and not against:
         raise click.UsageError("--until-decided goes with --against: nothing else is decided")
-    for path in filter(None, (record, junit, markdown)):
+    for path in filter(None, (record, to_junit, to_markdown)):
         check_writable(path)  # better now than after the measurement
     opened = Bundle.open(bundle) if bundle else None
     gate = Gate(median=margin, p99=p99_margin, memory=memory_margin if starts else None)
     if source:
-        result = _again(source, gate, judge=bool(junit or markdown))
+        result = _again(source, gate, judge=bool(to_junit or to_markdown))
         if opened:
             check_digests(result, opened)
     elif opened and paths:
@@ -176,14 +161,10 @@ def bench(
         )
     else:
         raise click.UsageError("give BUNDLE and --study to measure, or --from RECORD")
+    if record:
+        write_atomic(record, msgspec.json.encode(result) + b"\n")
     checks = record_checks(result)
-    for place, data in (
-        (record, msgspec.json.encode(result) + b"\n"),
-        (junit, junit_xml("cspine bench", checks)),
-        (markdown, markdown_table("cspine bench", checks).encode()),
-    ):
-        if place:
-            write_atomic(place, data)
+    write_reports("cspine bench", checks, to_junit=to_junit, to_markdown=to_markdown)
     if as_json:
         emit_json(result)
     else:

@@ -13,7 +13,6 @@ from cspine_bench.latency.ratio import RatioInterval
 from cspine_bench.metrics.interval import normal_quantile
 
 MEDIAN_MARGIN = 0.03
-P99_MARGIN = 0.05
 MEMORY_MARGIN = 0.05
 
 _POWER = 0.90

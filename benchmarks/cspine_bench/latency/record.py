@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from inspect import cleandoc
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,9 +9,10 @@ import msgspec
 
 from cspine.errors import ModelError
 from cspine.precision import Verdict
+from cspine.schema import json_schema
 from cspine_bench.latency.fresh import Start
 from cspine_bench.latency.machine import MachineState
-from cspine_bench.latency.scenario import Scenario
+from cspine_bench.latency.scenario import TOTAL, Scenario
 from cspine_bench.latency.stationary import WarmUp
 
 FORMAT: Literal[2] = 2
@@ -182,7 +182,7 @@ def _fault(record: Record) -> str | None:
     for name in (record.reference, record.candidate):
         if name not in record.arms or name not in record.nanoseconds:
             return f"arm {name!r} is missing"
-        if "study" not in record.nanoseconds[name]:
+        if TOTAL not in record.nanoseconds[name]:
             return f"arm {name!r} has no times of whole studies"
     for name, parts in record.nanoseconds.items():
         for part, rows in parts.items():
@@ -199,8 +199,4 @@ def _fault(record: Record) -> str | None:
 
 def record_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of :class:`Record`."""
-    schema = msgspec.json.schema(Record)
-    for definition in schema["$defs"].values():
-        # Python 3.13 takes the indentation out of docstrings, earlier ones leave it in.
-        definition["description"] = cleandoc(definition["description"])
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return json_schema(Record)

@@ -21,7 +21,7 @@ from cspine.dicom.select import read_all
 
 @click.command()
 @bundle_argument
-@studies_option
+@studies_option(required=True)
 @json_option
 def tune(bundle: Path, paths: tuple[Path, ...], as_json: bool) -> None:
     """Measure on this device what may answer for BUNDLE, and let `run` use the fastest.
