@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from cspine.backends import open_backend
 from cspine.bundle import PIPELINE, Bundle, fp32_path, write_bundle
-from cspine.device import installed
+from cspine.device import tools
 from cspine.dicom.select import Study
 from cspine.errors import ModelError, StudyError, did_you_mean
 from cspine.findings import Identity
 from cspine.pipeline import Pipeline
 from cspine.pipeline_file import load_spec
 from cspine.session import Session
-from cspine.spec import Network, PipelineSpec
-from cspine_export.architecture import build_network
+from cspine.spec import Architecture, Network, PipelineSpec
+from cspine_export.architecture import build_network, source_of
 from cspine_export.checkpoint import Origin, load_checkpoint
-from cspine_export.graph import OPSET, output_names, to_onnx, wrap
-from cspine_export.parity import Parity, Recorder, compare, random_feeds
+from cspine_export.graph.exported import Exported, to_onnx
+from cspine_export.graph.exporters import EXPORTERS
+from cspine_export.graph.interface import Interface
+from cspine_export.graph.operator_set import OPSET
+from cspine_export.parity import Parity, Recorder, compare, random_feeds, reference_of
+from cspine_export.stage_network import stage_network
+
+_TOOLS = ("cspine", "numpy", "onnx", "onnxruntime", "onnxscript", "torch")
 
 
 def export(
@@ -30,6 +36,8 @@ def export(
     parts: Mapping[str, str] | None = None,
     studies: Sequence[Study],
     to: Path,
+    exporters: Collection[str] = tuple(EXPORTERS),
+    allowed: Collection[str] = (),
 ) -> Bundle:
     """Export one checkpoint per network stage and bundle the graphs.
 
@@ -46,6 +54,10 @@ def export(
         Parity is proven on what these give each network, and always on noise as well.
     to
         Where the bundle goes; an older bundle there is replaced.
+    exporters
+        Which of PyTorch's exporters to try; the better graph is taken.
+    allowed
+        Factories of the user's own that may run.
 
     Raises
     ------
@@ -58,26 +70,34 @@ def export(
     _check_stages(spec, checkpoints)
     networks, origins = {}, {}
     for stage in spec.networks:
-        network = build_network(stage.architecture)
+        network = build_network(stage.architecture, allowed=allowed)
         part = (parts or {}).get(stage.id)
         origins[stage.id] = load_checkpoint(network, checkpoints[stage.id], part=part)
-        networks[stage.id] = wrap(network, stage)
-    graphs = {stage.id: to_onnx(networks[stage.id], stage) for stage in spec.networks}
+        networks[stage.id] = stage_network(network, stage)
+    graphs = {
+        stage.id: to_onnx(networks[stage.id], Interface.of(stage), exporters=exporters)
+        for stage in spec.networks
+    }
     recorders = {
-        name: Recorder(open_backend("onnxruntime", graph)) for name, graph in graphs.items()
+        name: Recorder(open_backend("onnxruntime", graph.data)) for name, graph in graphs.items()
     }
     _run(spec, recorders, studies)
     files, provenance = {PIPELINE: text}, {}
     for stage in spec.networks:
+        interface = Interface.of(stage)
         parities = compare(
-            networks[stage.id],
+            reference_of(networks[stage.id], interface),
             recorders[stage.id],
-            [*recorders[stage.id].feeds, *random_feeds(stage)],
-            outputs=output_names(stage),
+            [*recorders[stage.id].feeds, *random_feeds(interface)],
+            interface=interface,
         )
         _check_parity(stage, parities)
-        files[fp32_path(stage.id)] = graphs[stage.id]
-        provenance[fp32_path(stage.id)] = _provenance(origins[stage.id], parities)
+        path = fp32_path(stage.id)
+        files[path] = graphs[stage.id].data
+        provenance[path] = {
+            **_provenance(origins[stage.id], graphs[stage.id], parities),
+            **_made_by(stage.architecture),
+        }
     return write_bundle(to, files, provenance)
 
 
@@ -120,18 +140,25 @@ def _check_parity(stage: Network, parities: Sequence[Parity]) -> None:
         if not parity.holds:
             raise ModelError(
                 f"stage {stage.id!r}, output {parity.output!r}: the graph disagrees with PyTorch "
-                f"by {parity.relative:.2g} of the output's spread over {parity.tensors} batches; "
-                "nothing was written"
+                f"{parity}; nothing was written"
             )
 
 
-def _provenance(origin: Origin, parities: Sequence[Parity]) -> dict[str, Any]:
+def _provenance(origin: Origin, graph: Exported, parities: Sequence[Parity]) -> dict[str, Any]:
     checkpoint = asdict(origin)
     return {
         "checkpoint_sha256": checkpoint.pop("sha256"),
         "checkpoint": checkpoint,
-        "exporter": "torchscript",
+        "exporter": graph.exporter,
+        "exporters": {"operators": graph.operators, "failed": graph.failed},
         "opset": OPSET,
-        "torch": installed("torch"),
         "parity": [asdict(parity) for parity in parities],
     }
+
+
+def _made_by(architecture: Architecture) -> dict[str, Any]:
+    """Return what was at work, with the library or the code that the network came from."""
+    source = source_of(architecture)
+    code = source.pop("sha256", None)
+    made: dict[str, Any] = {"tools": {**tools(*_TOOLS), **source}}
+    return made if code is None else {**made, "factory_sha256": code}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +10,14 @@ import torch
 from torch import nn
 
 from cspine.backends import Array, Backend, TensorSpec
-from cspine.spec import Network
+from cspine_export.graph.activation_map import with_map
+from cspine_export.graph.interface import Interface, Meaning
 
 # Both sides compute in float32 and differ only in the order of sums.
-LARGEST_RELATIVE_ERROR = 1e-3
+LARGEST_RELATIVE_ERROR = 1e-4
+LARGEST_CHANGE = 1e-4
+
+Reference = Callable[[torch.Tensor], tuple[torch.Tensor, ...]]
 
 
 @dataclass(frozen=True)
@@ -29,18 +33,38 @@ class Parity:
     max_abs
         Largest absolute difference.
     relative
-        The same divided by the standard deviation of PyTorch's output.
+        The same divided by the standard deviation of PyTorch's output, or by a thousandth of its
+        largest value if that is more.
+    meaning
+        What the output decides, as :class:`~.graph.interface.Interface` has it.
+    change
+        Of labels, the largest share of a batch's pixels with another one; of probabilities, the
+        largest difference; 0 for an output that decides nothing.
     """
 
     output: str
     tensors: int
     max_abs: float
     relative: float
+    meaning: Meaning | None
+    change: float
 
     @property
     def holds(self) -> bool:
         """Whether the difference is explained by the order of sums."""
-        return bool(self.relative <= LARGEST_RELATIVE_ERROR)  # false for what is no number
+        return bool(  # false for what is no number
+            self.relative <= LARGEST_RELATIVE_ERROR and self.change <= LARGEST_CHANGE
+        )
+
+    def __str__(self) -> str:
+        told = f"by {self.relative:.2g} of the output's spread over {self.tensors} batches"
+        return f"{told}, {_CHANGES[self.meaning].format(self.change)}" if self.meaning else told
+
+
+_CHANGES = {
+    "labels": "{:.2g} of the pixels labelled otherwise",
+    "probabilities": "a probability by {:.2g}",
+}
 
 
 class Recorder:
@@ -65,39 +89,97 @@ class Recorder:
         self._backend.close()
 
 
-def random_feeds(stage: Network, *, seed: int = 0) -> list[dict[str, Array]]:
-    """Return noise in the shape of a stage's input, batches of one and three."""
+def random_feeds(interface: Interface, *, seed: int = 0) -> list[dict[str, Array]]:
+    """Return made inputs in 0..1 in the shape of a network's input, batches of one and two.
+
+    Each is noise of its own grain, level and contrast: of noise that is all alike a network makes
+    outputs that are all alike, and their spread says nothing.
+    """
     rng = np.random.default_rng(seed)
-    return [{"image": rng.random((n, 1, *stage.size_px), np.float32)} for n in (1, 3)]
+    return [
+        {interface.input: np.stack([_noise(rng, interface.shape) for _ in range(n)])}
+        for n in (1, 2)
+    ]
+
+
+def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    grains = tuple(min(size, int(rng.integers(2, 65))) for size in shape[1:])
+    coarse = rng.random((shape[0], *grains))
+    for axis, (size, grain) in enumerate(zip(shape[1:], grains, strict=True), 1):
+        coarse = np.take(coarse, np.arange(size) * grain // size, axis=axis)
+    contrast = rng.uniform(0.1, 1)
+    return np.asarray(rng.uniform(0, 1 - contrast) + contrast * coarse, np.float32)
+
+
+def reference_of(network: nn.Module, interface: Interface) -> Reference:
+    """Return what computes in PyTorch, output by output, what the graph shall."""
+    if interface.map:
+        return with_map(network)
+
+    def run(image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        result = network(image)
+        return tuple(result) if isinstance(result, (tuple, list)) else (result,)
+
+    return run
 
 
 def compare(
-    network: nn.Module,
+    reference: Reference,
     backend: Backend,
     feeds: Iterable[Mapping[str, Array]],
     *,
-    outputs: Sequence[str],
+    interface: Interface,
 ) -> tuple[Parity, ...]:
     """Run both sides on the same inputs and compare every output."""
-    worst = dict.fromkeys(outputs, 0.0)
-    spread: dict[str, list[Array]] = {name: [] for name in outputs}
-    tensors = 0
+    names = interface.all_outputs
+    worst = dict.fromkeys(names, 0.0)
+    spread: dict[str, list[Array]] = {name: [] for name in names}
+    change, tensors = 0.0, 0
     for feed in feeds:
         tensors += 1
         exported = backend.run(feed)
-        with torch.inference_mode():
-            result = network(torch.from_numpy(feed["image"]))
-        for name, value in zip(outputs, result if len(outputs) > 1 else [result], strict=True):
-            reference = value.numpy()
+        expected = _one_by_one(reference, torch.from_numpy(feed[interface.input]))
+        for name, value in zip(names, expected, strict=True):
             # np.maximum, unlike max, keeps what is no number.
-            error = np.abs(reference - exported[name]).max()
+            error = np.abs(value.numpy() - exported[name]).max()
             worst[name] = float(np.maximum(worst[name], error))
-            spread[name].append(reference.ravel())
+            spread[name].append(value.numpy().ravel())
+        first = expected[0].numpy()
+        change = float(np.maximum(change, _change(first, exported[names[0]], interface.meaning)))
     return tuple(
-        Parity(name, tensors, worst[name], _relative(worst[name], spread[name])) for name in outputs
+        Parity(
+            name,
+            tensors,
+            worst[name],
+            _relative(worst[name], spread[name]),
+            interface.meaning if name == names[0] else None,
+            change if name == names[0] else 0.0,
+        )
+        for name in names
     )
 
 
+def _one_by_one(reference: Reference, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Run PyTorch on single images: less memory, and no batch on one of the two sides."""
+    with torch.inference_mode():
+        each = [reference(image[None]) for image in images]
+    return tuple(torch.cat(parts) for parts in zip(*each, strict=True))
+
+
+def _change(expected: Array, got: Array, meaning: Meaning | None) -> float:
+    if meaning == "labels":
+        return float((expected.argmax(1) != got.argmax(1)).mean())
+    if meaning == "probabilities":
+        return float(np.abs(_sigmoid(expected) - _sigmoid(got)).max())
+    return 0.0
+
+
+def _sigmoid(logits: Array) -> Array:
+    return np.asarray(0.5 * (1 + np.tanh(logits / 2)))  # which overflows nowhere
+
+
 def _relative(error: float, values: list[Array]) -> float:
-    scale = float(np.concatenate(values).std())
+    every = np.concatenate(values)
+    # Of an output that hardly varies, float32 itself leaves no more than this to compare.
+    scale = max(float(every.std()), 1e-3 * float(np.abs(every).max()))
     return error / scale if scale > 0 else error

@@ -23,6 +23,7 @@ from cspine.spec import (
     Explain,
     Gate,
     Levels,
+    Normalise,
     Percentile,
     PipelineSpec,
     Screen,
@@ -114,7 +115,8 @@ def _stage_name(stage: object, index: str) -> str:
 
 
 def _known_keys() -> set[str]:
-    structs = (PipelineSpec, Accept, Gate, Architecture, Percentile, Sign, *get_args(Stage))
+    parts = (PipelineSpec, Accept, Gate, Architecture, Normalise, Percentile, Sign)
+    structs = (*parts, *get_args(Stage))
     return {field.encode_name for struct in structs for field in msgspec.structs.fields(struct)}
 
 
@@ -152,6 +154,12 @@ def _stage_faults(stage: Stage, seen: dict[str, Stage]) -> Iterator[str]:
             )
     if isinstance(stage, Levels):
         yield from _level_faults(stage, getattr(seen.get(stage.masks_from), "labels", []))
+    normalise = getattr(getattr(stage, "architecture", None), "normalise", None)
+    if normalise and len(normalise.mean) != len(normalise.std):
+        yield (
+            f"architecture.normalise: {len(normalise.mean)} means, {len(normalise.std)} standard "
+            "deviations; expected one of each for every channel"
+        )
     grey = getattr(stage, "grey", None)
     if isinstance(grey, Percentile) and grey.low >= grey.high:
         yield f"grey.low = {grey.low} is not below grey.high = {grey.high}"

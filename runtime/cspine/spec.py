@@ -39,11 +39,22 @@ class Standardise(Struct, frozen=True, kw_only=True, tag="standardise", tag_fiel
 Grey = Percentile | Standardise
 
 
+class Normalise(Struct, frozen=True, kw_only=True):
+    """What a network expects that was made for colour: grey in each channel, less a mean, by an SD.
+
+    Both are in the units that the grey mapping gives, one for each channel.
+    """
+
+    mean: list[float]
+    std: list[Positive]
+
+
 class Architecture(Struct, frozen=True, kw_only=True):
     """The network a checkpoint belongs to; only export reads it."""
 
     factory: Annotated[str, msgspec.Meta(pattern=r"^[\w.]+:\w+$")]
     arguments: dict[str, Any] = {}
+    normalise: Normalise | None = None
 
 
 class Sign(Struct, frozen=True, kw_only=True):

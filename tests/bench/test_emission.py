@@ -17,7 +17,9 @@ from cspine_calibration.emit import emit
 from cspine_calibration.observe import Observer
 from cspine_calibration.table import CalibrationTable
 from cspine_export.architecture import build_network
-from cspine_export.graph import to_onnx, wrap
+from cspine_export.graph.exported import to_onnx
+from cspine_export.graph.interface import Interface
+from cspine_export.stage_network import stage_network
 
 Calibrated = tuple[bytes, CalibrationTable, np.ndarray]
 
@@ -28,7 +30,8 @@ def calibrated(request: pytest.FixtureRequest) -> Calibrated:
     stage: Network = request.param
     batch = 6 if isinstance(stage, Classify) else 1
     image = np.random.default_rng(0).random((batch, 1, *stage.size_px), np.float32)
-    model = to_onnx(wrap(build_network(stage.architecture), stage), stage)
+    network = stage_network(build_network(stage.architecture), stage)
+    model = to_onnx(network, Interface.of(stage)).data
     observer = Observer(model, threads=1)
     observer.run({"image": image})
     return model, observer.table(set_digest=sha256(b""), preprocessing_digest=sha256(b"")), image

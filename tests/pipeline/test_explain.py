@@ -21,7 +21,8 @@ from cspine.spec import Classify
 from cspine.stages.explain import activation_maps
 from cspine_export.architecture import build_network
 from cspine_export.checkpoint import load_state, load_weights
-from cspine_export.graph import WithActivationMap
+from cspine_export.graph.exported import to_onnx
+from cspine_export.graph.interface import Interface
 from cspine_export.parity import Recorder
 
 
@@ -112,7 +113,7 @@ def test_a_network_without_such_an_end_is_refused() -> None:
             pooled = torch.sin(7 * self.pool(x)).flatten(1)
             return torch.as_tensor(self.linear(pooled))
 
-    with pytest.raises(ModelError, match="logit is not the mean of its class activation map"):
-        WithActivationMap(Odd().eval(), torch.rand(2, 1, 8, 8))
-    with pytest.raises(ModelError, match="does not end in average pooling and one linear unit"):
-        WithActivationMap(torch.nn.Conv2d(1, 1, 1), torch.rand(2, 1, 8, 8))
+    interface = Interface("image", (1, 8, 8), ("logits",), map=True)
+    for network in (Odd(), torch.nn.Conv2d(1, 1, 1)):
+        with pytest.raises(ModelError, match="does not end in global average pooling and one line"):
+            to_onnx(network.eval(), interface, exporters=["torchscript"])

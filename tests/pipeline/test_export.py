@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -23,22 +25,27 @@ from cspine.spec import Architecture, Classify, Framed, Screen, Segment
 from cspine_export import parity
 from cspine_export.architecture import build_network
 from cspine_export.checkpoint import load_state, load_weights
+from cspine_export.command import EXPORTERS as NAMED
 from cspine_export.export import export
-from cspine_export.graph import wrap
+from cspine_export.graph.exporters import EXPORTERS
+from cspine_export.graph.interface import Interface
+from cspine_export.stage_network import stage_network
 
 PIPELINE = shipped_spec("xray-compression")
 
 
 def test_parity_is_proven_on_real_inputs_and_on_noise(made: Bundle) -> None:
-    for stage, outputs in (
-        ("screen", ["logits"]),
-        ("localise", ["logits"]),
-        ("classify", ["logits", "cam"]),
+    for stage, meaning, outputs in (
+        ("screen", "probabilities", ["logits"]),
+        ("localise", "labels", ["logits"]),
+        ("classify", "probabilities", ["logits", "cam"]),
     ):
         found = made.manifest.provenance[f"models/{stage}/fp32.onnx"]["parity"]
         assert [each["output"] for each in found] == outputs
         assert all(each["tensors"] == 4 for each in found)  # two studies, two batches of noise
-        assert all(each["relative"] <= parity.LARGEST_RELATIVE_ERROR for each in found)
+        assert all(each["relative"] <= 1e-4 for each in found)
+        assert [each["meaning"] for each in found] == [meaning, None][: len(found)]
+        assert all(each["change"] <= 1e-4 for each in found)
 
 
 def test_the_provenance_says_what_was_taken(made: Bundle, checkpoints: dict[str, Path]) -> None:
@@ -65,8 +72,21 @@ def test_a_disagreeing_graph_stops_the_export(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, checkpoints: dict[str, Path]
 ) -> None:
     monkeypatch.setattr(parity, "LARGEST_RELATIVE_ERROR", 0.0)
-    with pytest.raises(ModelError, match=r"disagrees with PyTorch by .* nothing was written"):
+    with pytest.raises(ModelError, match=r"no exporter .* 'logits' disagrees with PyTorch by"):
         export(PIPELINE, checkpoints, studies=[], to=tmp_path / "b")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_graph_that_disagrees_on_a_study_stops_the_export(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, checkpoints: dict[str, Path]
+) -> None:
+    def apart(*arguments: Any, **named: Any) -> tuple[parity.Parity, ...]:
+        return tuple(replace(each, change=0.25) for each in parity.compare(*arguments, **named))
+
+    monkeypatch.setattr("cspine_export.export.compare", apart)
+    message = r"'screen', output 'logits': .*, a probability by 0\.25; nothing was written"
+    with pytest.raises(ModelError, match=message):
+        export(PIPELINE, checkpoints, studies=[], to=tmp_path / "b", exporters=["torchscript"])
     assert not any(tmp_path.iterdir())
 
 
@@ -155,17 +175,20 @@ def test_a_network_has_one_channel_for_each_sign_and_label(
     )
     network = build_network(architecture)
     if message is None:
-        assert wrap(network, stage) is network
+        assert stage_network(network, stage) is network
         return
     with pytest.raises(ModelError, match=message):
-        wrap(network, stage)
+        stage_network(network, stage)
 
 
 @pytest.mark.parametrize(
     ("factory", "arguments", "message"),
     [
-        ("os:system", {"command": "true"}, "only monai.networks.nets is trusted to run"),
+        ("os:system", {"command": "true"}, "code of your own, .*: --allow-factory os:system; with"),
         ("monai.networks.nets:Nothing", {}, "has no network 'Nothing'"),
+        ("monai.networks.nets:ResNt", {}, "did you mean 'ResNet'"),
+        # It would fetch weights: a function, and no network.
+        ("monai.networks.nets:get_pretrained_resnet_medicalnet", {}, "has no network"),
         ("monai.networks.nets:ResNet", {"depth": 3}, "refuses its arguments"),
     ],
 )
@@ -177,7 +200,7 @@ def test_factories_are_trusted_by_name(
 
 
 def test_half_precision_survives_the_round_trip(
-    tmp_path: Path, checkpoints: dict[str, Path], studies: list[Study]
+    tmp_path: Path, checkpoints: dict[str, Path]
 ) -> None:
     state = {
         name: value.float() if value.is_floating_point() else value
@@ -186,7 +209,11 @@ def test_half_precision_survives_the_round_trip(
     save_file(state, tmp_path / "wide.safetensors")
     both = [
         export(
-            PIPELINE, {**checkpoints, "classify": path}, studies=studies[:1], to=tmp_path / name
+            PIPELINE,
+            {**checkpoints, "classify": path},
+            studies=[],
+            to=tmp_path / name,
+            exporters=["torchscript"],
         ).model("classify")
         for name, path in (("a", checkpoints["classify"]), ("b", tmp_path / "wide.safetensors"))
     ]
@@ -206,7 +233,9 @@ def test_a_graph_that_gives_no_numbers_has_no_parity() -> None:
 
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 1)).eval()
     feeds = [{"image": np.ones((n, 1, 8, 8), np.float32)} for n in (1, 2)]
-    (found,) = parity.compare(network, Broken(), feeds, outputs=["logits"])
+    interface = Interface("image", (1, 8, 8), ("logits",))
+    reference = parity.reference_of(network, interface)
+    (found,) = parity.compare(reference, Broken(), feeds, interface=interface)
     assert not found.holds
 
 
@@ -214,5 +243,28 @@ def test_a_refused_study_proves_no_parity(
     tmp_path: Path, checkpoints: dict[str, Path], studies: list[Study]
 ) -> None:
     with pytest.raises(StudyError, match=r"study 1 of 1 is refused \(WRONG_VIEW\)"):
-        export(PIPELINE, checkpoints, studies=studies[2:3], to=tmp_path / "b")
+        export(
+            PIPELINE,
+            checkpoints,
+            studies=studies[2:3],
+            to=tmp_path / "b",
+            exporters=["torchscript"],
+        )
     assert not any(tmp_path.iterdir())
+
+
+def test_the_command_knows_every_exporter() -> None:
+    assert tuple(EXPORTERS) == NAMED
+
+
+def test_a_bundle_of_one_exporter_says_so(
+    tmp_path: Path, checkpoints: dict[str, Path], made: Bundle
+) -> None:
+    newer = export(PIPELINE, checkpoints, studies=[], to=tmp_path / "b", exporters=["dynamo"])
+    for stage in ("screen", "localise", "classify"):
+        path = f"models/{stage}/fp32.onnx"
+        assert newer.manifest.provenance[path]["exporter"] == "dynamo"
+        both = made.manifest.provenance[path]["exporters"]["operators"]
+        assert both.keys() == {"torchscript", "dynamo"}
+        tools = made.manifest.provenance[path]["tools"]
+        assert tools.keys() >= {"cspine", "monai", "numpy", "onnx", "onnxruntime", "torch"}

@@ -49,7 +49,13 @@ def test_a_recipe_leaves_checkpoints_and_a_log(
     for name, path in weights.items():
         assert log[name]["megabytes"] == pytest.approx(path.stat().st_size / 1e6, abs=0.01)
         assert log[name]["parameters"] * 2 < path.stat().st_size  # two bytes each, and the names
-    bundle = export(PIPELINE, checkpoints | weights, studies=[], to=tmp_path / "x.cspine")
+    bundle = export(
+        PIPELINE,
+        checkpoints | weights,
+        studies=[],
+        to=tmp_path / "x.cspine",
+        exporters=["torchscript"],
+    )
     assert bundle.spec == SPEC
 
 
@@ -73,7 +79,7 @@ def test_the_published_size_trains_and_exports(
     for field in set(shipped.__struct_fields__) - changed:
         assert getattr(found, field) == getattr(shipped, field)
     own = checkpoints | {"classify": tmp_path / "classify.safetensors"}
-    bundle = export(pipeline, own, studies=[], to=tmp_path / "x.cspine")
+    bundle = export(pipeline, own, studies=[], to=tmp_path / "x.cspine", exporters=["torchscript"])
     assert bundle.spec.only(Classify) == found
 
 
