@@ -9,11 +9,12 @@ from typing import Any
 import click
 import msgspec
 
-from cspine.bundle import MANIFEST, Bundle, fp32_path
+from cspine.bundle import Bundle, fp32_path
 from cspine.console import emit_json, json_option, table
 from cspine.engines import load_engine
 from cspine.errors import ModelError, missing_extra
 from cspine.files import sha256
+from cspine.layout import is_bundle
 from cspine.precision import believed, evidence_of
 from cspine.trust import standing
 from cspine_calibration.commands import emission_rows, emission_table
@@ -33,14 +34,14 @@ def inspect(path: Path, as_json: bool) -> None:
     Example:
       cspine inspect build/xray.cspine
     """
-    if (path / MANIFEST).is_file():
+    if is_bundle(path):
         _bundle(Bundle.whole(path), as_json)
     elif path.suffix == ".onnx":
         _model(path, as_json)
     elif path.suffix == ".engine":
         _engine(path, as_json)
     else:
-        raise ModelError(f"{path}: expected a bundle's folder, an .onnx or an .engine file")
+        raise ModelError(f"{path}: expected a bundle, an .onnx or an .engine file")
 
 
 def _bundle(bundle: Bundle, as_json: bool) -> None:

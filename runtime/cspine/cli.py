@@ -35,6 +35,8 @@ VERBS = {
     "diff": ("cspine.commands.diff:diff", "What changed from one bundle to another."),
     "keys": ("cspine.commands.keys:keys", "A key pair to sign bundles with."),
     "sign": ("cspine.commands.sign:sign", "Vouch for a bundle with a private key."),
+    "pack": ("cspine.commands.pack:pack", "A bundle as one file."),
+    "unpack": ("cspine.commands.pack:unpack", "A bundle as a folder again."),
     "doctor": ("cspine.commands.doctor:doctor", "What this device has and lacks."),
     "phantom": ("cspine_phantom.commands:phantom", "Simulated studies and reference training."),
 }

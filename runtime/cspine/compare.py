@@ -44,13 +44,14 @@ class Proof(msgspec.Struct, frozen=True):
 class Comparison(msgspec.Struct, frozen=True):
     """What changed between two bundles; an empty list says that nothing did.
 
-    ``old`` and ``new`` are their digests. ``files`` are changes by digest in files that are
-    neither the pipeline's nor a network's. ``evidence`` and ``signatures``, by fingerprint, are
-    all there is on either, changed or not.
+    ``old`` and ``new`` are their digests, ``format`` is of their manifests. ``files`` are changes
+    by digest in files that are neither the pipeline's nor a network's. ``evidence`` and
+    ``signatures``, by fingerprint, are all there is on either, changed or not.
     """
 
     old: str
     new: str
+    format: Change
     pipeline: tuple[Change, ...]
     networks: tuple[Network, ...]
     files: tuple[Change, ...]
@@ -68,12 +69,11 @@ def compare(old: Bundle, new: Bundle) -> Comparison:
     return Comparison(
         old=old.digest,
         new=new.digest,
+        format=Change("format", old.manifest.format, new.manifest.format),
         pipeline=tuple(_pipeline(old, new)),
         networks=tuple(network for network in networks if network.changes),
         files=tuple(
-            change
-            for change in _changes(old.manifest.files, new.manifest.files)
-            if change.key not in spoken
+            change for change in _changes(_digests(old), _digests(new)) if change.key not in spoken
         ),
         provenance=tuple(_provenance(old.manifest.provenance, new.manifest.provenance)),
         evidence=tuple(_proofs(old, new)),
@@ -112,8 +112,12 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
     ]
 
 
+def _digests(bundle: Bundle) -> dict[str, str]:
+    return {name: file.sha256 for name, file in bundle.manifest.files.items()}
+
+
 def _pipeline(old: Bundle, new: Bundle) -> list[Change]:
-    was, now = old.manifest.files[PIPELINE], new.manifest.files[PIPELINE]
+    was, now = _digests(old)[PIPELINE], _digests(new)[PIPELINE]
     if was == now:
         return []
     keys = [flattened(msgspec.to_builtins(bundle.spec)) for bundle in (old, new)]
@@ -146,9 +150,7 @@ def _parts(old: Bundle, new: Bundle, stage: str) -> dict[str, str]:
 
 def _told(old: Bundle, new: Bundle, parts: Mapping[str, str]) -> Iterator[str]:
     """Yield what became of each part, and of a changed model what of it has changed."""
-    changed = _changes(
-        *({name: each.manifest.files.get(name) for name in parts} for each in (old, new))
-    )
+    changed = _changes(*({name: _digests(each).get(name) for name in parts} for each in (old, new)))
     if changed and all(parts[change.key].startswith("INT8") for change in changed):
         yield "only emissions changed: the FP32 model and the calibration table are the same"
     for change in changed:

@@ -126,8 +126,14 @@ def evidence_of(bundle: Bundle) -> list[Evidence]:
     BundleError
         If a file of this bundle's cannot be read: it might hold a ``fail``.
     """
-    found = [_read(path) for path in sorted(bundle.evidence.glob(f"{bundle.digest[:12]}.*.json"))]
-    return [evidence for evidence in found if evidence.bundle == bundle.digest]
+    return list(evidence_files(bundle).values())
+
+
+def evidence_files(bundle: Bundle) -> dict[Path, Evidence]:
+    """Return the files of :func:`evidence_of`."""
+    paths = sorted(bundle.evidence.glob(f"{bundle.digest[:12]}.*.json"))
+    found = {path: _read(path) for path in paths}
+    return {path: each for path, each in found.items() if each.bundle == bundle.digest}
 
 
 def believed(evidence: Evidence, *, gate: Gate) -> Verdict:

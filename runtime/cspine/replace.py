@@ -1,9 +1,10 @@
-"""A folder that is replaced whole: a kill or power cut leaves the old one or the new one.
+"""A folder or file that is replaced whole: a kill or power cut leaves the old one or the new one.
 
-The new folder is written and synced as ``.NAME.writing/new`` beside its place, then the two are
-exchanged in one step (``renameat2`` with ``RENAME_EXCHANGE``). A file system that cannot exchange
-gets two renames, the old folder going to ``.NAME.writing/old``; a cut between them is mended by
-:func:`recover`, at the next opening. What a dead writer left behind is removed by the next one.
+The new one is written and synced as ``.NAME.writing/new`` beside its place. A file is then renamed;
+folders are exchanged in one step (``renameat2`` with ``RENAME_EXCHANGE``). A file system that
+cannot exchange gets two renames, the old folder going to ``.NAME.writing/old``; a cut between them
+is mended by :func:`recover`, at the next opening. What a dead writer left behind is removed by the
+next one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -32,28 +33,29 @@ def replace_folder(path: Path, files: Mapping[str, bytes]) -> None:
     OSError
         If it cannot be written; what was at ``path`` is still there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path.parent):
-        _mend(path)
-        staging = _staging(path)
-        shutil.rmtree(staging, ignore_errors=True)
-        new, old = staging / "new", staging / "old"
-        try:
-            for name, data in files.items():
-                _write(new / name, data, about=path / name)
-            for folder in (*(each for each in new.rglob("*") if each.is_dir()), new, staging):
-                sync_folder(folder)
-            if not path.exists():
-                new.rename(path)
-            elif not exchange(new, path):
-                path.rename(old)
-                new.rename(path)
-            sync_folder(path.parent)
-        except BaseException:
-            _mend(path)
-            raise
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+    with _new(path) as new:
+        for name, data in files.items():
+            _write(new / name, (data,), about=path / name)
+        for folder in (*(each for each in new.rglob("*") if each.is_dir()), new, new.parent):
+            sync_folder(folder)
+        if not path.exists():
+            new.rename(path)
+        elif not exchange(new, path):
+            path.rename(new.with_name("old"))
+            new.rename(path)
+
+
+def replace_file(path: Path, parts: Iterable[bytes]) -> None:
+    """Put a file of these parts in the place of the one at ``path``, if any.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; what was at ``path`` is still there.
+    """
+    with _new(path) as new:
+        _write(new, parts, about=path)
+        new.rename(path)  # one step, for a file
 
 
 def recover(path: Path) -> None:
@@ -93,6 +95,24 @@ def exchange(one: Path, other: Path) -> bool:
     raise OSError(number, os.strerror(number), str(other))
 
 
+@contextmanager
+def _new(path: Path) -> Iterator[Path]:
+    """Yield where to write what shall take a place; the block moves it there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(path.parent):
+        _mend(path)
+        staging = _staging(path)
+        shutil.rmtree(staging, ignore_errors=True)
+        try:
+            yield staging / "new"
+            sync_folder(path.parent)
+        except BaseException:
+            _mend(path)
+            raise
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
 def _staging(path: Path) -> Path:
     whole = path.absolute()  # the current folder, `.`, has no name
     return whole.parent / f".{whole.name}.writing"
@@ -117,11 +137,12 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _write(path: Path, data: bytes, *, about: Path) -> None:
+def _write(path: Path, parts: Iterable[bytes], *, about: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:
-            file.write(data)
+            for part in parts:
+                file.write(part)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

@@ -17,6 +17,7 @@ from cspine.files import sha256
 
 SCHEMA = "cspine-signature/1"
 ALGORITHM = "ed25519"
+LARGEST_SIGNATURE = 1 << 10  # bytes of its file
 
 _PATH = re.compile(r"signatures/([0-9a-f]{64})\.json")
 _KEY = re.compile(r"[0-9a-f]{64}")

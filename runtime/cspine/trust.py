@@ -89,9 +89,13 @@ def trust_folder() -> Path | None:
     own = os.environ.get("CSPINE_TRUST")
     if own:
         return Path(own)
+    return next((place for place in trust_places() if _stands(place)), None)
+
+
+def trust_places() -> tuple[Path, ...]:
+    """Return where the folder may be if nothing names it, the place that comes first first."""
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    places = (SYSTEM, Path(home) / "cspine" / "trust")
-    return next((place for place in places if _stands(place)), None)
+    return SYSTEM, Path(home) / "cspine" / "trust"
 
 
 def this_trust() -> Trust | None:

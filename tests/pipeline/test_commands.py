@@ -30,6 +30,8 @@ from cspine_bench.accuracy.evidence import evidence_schema
 from cspine_bench.accuracy.verdict import answered_levels
 from cspine_bench.cases import CaseSet, read_cases
 from cspine_calibration.calibrate import calibrate
+from cspine_calibration.estimate import DEFAULT
+from cspine_phantom.cases import write_cases
 from cspine_phantom.study import phantom
 
 Invoke = Callable[[Sequence[object]], Result]
@@ -104,6 +106,30 @@ def test_the_chain(
     model = bundle / "models" / "classify" / "ort-x64-vnni.int8.onnx"
     assert documents(invoke(["inspect", model, "--json"]))["integer_kernels"]["QLinearConv"] > 0
     assert documents(invoke(["doctor", "--json"]))["device"]["cores"] >= 1
+
+
+def test_one_file_goes_wherever_the_folder_goes(
+    invoke: Invoke, made: Bundle, sets: Path, tmp_path: Path
+) -> None:
+    one, study = tmp_path / "one", sets / "faults" / "studies" / "phantom-503-00000"
+    packed = documents(invoke(["pack", made.path, "-o", one, "--json"]))
+    assert packed["digest"] == made.digest
+    ran = documents(invoke(["run", one, study, "--json"]))
+    assert ran == documents(invoke(["run", made.path, study, "--json"]))
+    assert ran[0]["identity"]["bundle"] == made.digest
+    words = ["bench", one, "--against", one, "--study", study, "--blocks", 6, "--starts", 1]
+    assert documents(invoke([*words, "--json"]))["bundle"] == made.digest
+    words = ["emit", one, "--target", "trt", "--json", "--estimator"]
+    emitted = documents(invoke([*words, "percentile"]))
+    assert emitted["digest"] == Bundle.open(one).digest != made.digest
+    # As it was emitted first, it is the bundle that it was.
+    assert documents(invoke([*words, DEFAULT]))["digest"] == made.digest
+    assert one.is_file()
+    write_cases(tmp_path / "few", patients=4, seed=505, split="test")
+    verified = documents(invoke(["verify", one, "--set", tmp_path / "few", "--json"]))
+    (found,) = documents(invoke(["inspect", one, "--json"]))["evidence"]
+    assert found["verdict"] == verified["verdict"]
+    assert [*tmp_path.glob("one.evidence/*.json")]
 
 
 def test_people_get_tables(invoke: Invoke, made: Bundle, sets: Path) -> None:
@@ -307,7 +333,7 @@ def test_int8_without_evidence_is_refused(bundle: Bundle, sets: Path) -> None:
         (["export", "xray-compresion", "--checkpoint", "a=b", "-o", "c"], "did you mean"),
         (["export", "xray-compression", "--checkpoint", "a", "-o", "c"], "expected STAGE=FILE"),
         (["verify", "x"], "give BUNDLE and --set to judge, or --from EVIDENCE"),
-        (["inspect", "x.txt"], "expected a bundle's folder, an .onnx or an .engine file"),
+        (["inspect", "x.txt"], "expected a bundle, an .onnx or an .engine file"),
     ],
 )
 def test_usage_errors_exit_2(arguments: list[str], message: str, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +10,8 @@ from typing import Any
 import pytest
 
 from cspine.bundle import (
-    MANIFEST,
     PIPELINE,
     Bundle,
-    Manifest,
     emission_path,
     fp32_path,
     table_path,
@@ -20,6 +19,7 @@ from cspine.bundle import (
 )
 from cspine.errors import BundleError
 from cspine.files import sha256
+from cspine.manifest import MANIFEST, File, Manifest
 from cspine.spec import PipelineSpec
 
 NAMES = (
@@ -162,7 +162,12 @@ def test_every_refusal_says_what_to_do(bundle: Bundle) -> None:
     got = sha256((bundle.path / name).read_bytes())[:12]
     assert refusal(bundle.path) == (
         f"{bundle.path}: {name} has changed: got digest {got}, expected "
-        f"{bundle.manifest.files[name][:12]}; restore the bundle from its source"
+        f"{bundle.manifest.files[name].sha256[:12]}; restore the bundle from its source"
+    )
+    lengthen(bundle.path / name)
+    assert refusal(bundle.path) == (
+        f"{bundle.path}: {name} has changed: got 17 bytes, expected 16; "
+        "restore the bundle from its source"
     )
     remove(bundle.path / name)
     assert refusal(bundle.path) == (
@@ -181,21 +186,34 @@ def reseal(path: Path, changes: dict[str, Any]) -> None:
     (path / MANIFEST).write_bytes(Manifest(**fields).sealed().to_json())
 
 
-def test_another_format_is_refused(bundle: Bundle) -> None:
-    reseal(bundle.path, {"format": 2})
-    assert refusal(bundle.path) == f"{bundle.path}: bundle format 2, this version reads 1"
-
-
 def test_a_bundle_needs_a_pipeline(bundle: Bundle) -> None:
-    reseal(bundle.path, {"files": {}})
+    files = {name: file for name, file in bundle.manifest.files.items() if name != PIPELINE}
+    reseal(bundle.path, {"files": files})
+    remove(bundle.path / PIPELINE)
     assert refusal(bundle.path) == f"{bundle.path}: pipeline.toml is missing"
 
 
-@pytest.mark.parametrize("name", ["../outside", "/outside"])
+@pytest.mark.parametrize("name", [*NAMES, "a signature"])
+def test_a_swapped_file_of_another_size_is_never_read(bundle: Bundle, name: str) -> None:
+    if name == "a signature":
+        name = f"signatures/{'a' * 64}.json"
+        (bundle.path / "signatures").mkdir()
+    (bundle.path / name).touch()
+    os.truncate(bundle.path / name, 100 << 30)  # no block of it is on the disk
+    told = refusal(bundle.path)
+    assert f"{name} has changed: got {100 << 30} bytes, expected " in told
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside", "/outside", "models/../../outside", "a//b", "a\\b", "."]
+)
 def test_a_manifest_cannot_reach_outside(bundle: Bundle, name: str) -> None:
     (bundle.path.parent / "outside").write_bytes(b"x")
-    reseal(bundle.path, {"files": {**bundle.manifest.files, name: sha256(b"x")}})
-    assert f"{name} is missing" in refusal(bundle.path)
+    reseal(
+        bundle.path, {"files": {**bundle.manifest.files, name: File(sha256=sha256(b"x"), bytes=1)}}
+    )
+    told = f"{MANIFEST} names {name!r}, where none of its files may lie"
+    assert refusal(bundle.path) == f"{bundle.path}: {told}"
 
 
 def test_a_missing_emission_says_how_to_make_it(bundle: Bundle) -> None:
@@ -262,12 +280,22 @@ def test_a_bundle_is_readable_like_any_folder(bundle: Bundle) -> None:
 
 
 def test_what_is_no_bundle_is_never_replaced(tmp_path: Path) -> None:
-    for path in (tmp_path / "folder", tmp_path / "file"):
-        path.mkdir() if path.name == "folder" else path.touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    for name, kind in (("folder", "folder of a bundle"), ("file", "bundle in one file")):
+        path = tmp_path / name
         with pytest.raises(BundleError) as caught:
             write_bundle(path, {PIPELINE: b""}, {})
-        assert str(caught.value) == f"{path}: exists and is no bundle; choose another place"
+        assert str(caught.value) == f"{path}: exists and is no {kind}; choose another place"
         assert path.exists()
+
+
+@pytest.mark.parametrize("name", ["../x", MANIFEST, f"signatures/{'a' * 64}.json", "x" * 256])
+def test_what_may_not_lie_in_a_bundle_is_not_written(bundle: Bundle, name: str) -> None:
+    before = files_of(bundle.path)
+    with pytest.raises(BundleError, match="where none of its files may lie"):
+        bundle.extended({name: b""}, {})
+    assert files_of(bundle.path) == before
 
 
 def test_a_write_that_fails_leaves_the_old_bundle(bundle: Bundle) -> None:

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from cspine import findings, spec
-from cspine.bundle import Manifest
 from cspine.device import Device
 from cspine.engines import EngineManifest
+from cspine.manifest import FORMAT, File, Manifest
 from cspine.pipeline_file import parse_spec
 from cspine.precision import Evidence, believed
 from cspine.signature import Signature
@@ -114,6 +114,7 @@ def test_the_schema_of_evidence_is_current():
         ("grey of kind standardise", spec.Standardise),
         ("architecture", spec.Architecture),
         ("manifest.json", Manifest),
+        ("file of a bundle", File),
         ("signature", Signature),
         ("The findings", findings.Findings),
         ("refusal", findings.Refusal),
@@ -164,6 +165,7 @@ def test_the_pipeline_file_is_read():
 def test_the_manifest_is_sealed():
     manifest = read("Bundle", Manifest)
     assert manifest.sealed() == manifest
+    assert manifest.format == FORMAT
     assert manifest.provenance.keys() <= manifest.files.keys()
     for name, words in [
         ("fp32.onnx", "provenance of fp32.onnx"),

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives import serialization
@@ -17,12 +18,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cspine import trust
-from cspine.bundle import MANIFEST, PIPELINE, Bundle, Manifest, write_bundle
+from cspine.bundle import PIPELINE, Bundle, write_bundle
 from cspine.cli import cspine
 from cspine.errors import BundleError
 from cspine.files import sha256
+from cspine.folder import Folder
 from cspine.keys import make_keys, read_private, sign
+from cspine.manifest import MANIFEST, Manifest
+from cspine.packed import Packed
 from cspine.signature import PublicKey, Signature
+from cspine.store import Store
 from cspine.trust import read_trust, this_trust, trust_folder
 
 Trusting = Callable[..., Path]
@@ -173,31 +178,42 @@ def test_a_revoked_bundle_is_refused(signed: Bundle, trusting: Trusting) -> None
     )
 
 
-@pytest.mark.parametrize("changes", [{"format": 0}, {"format": 2}, {"provenance": {}}])
-def test_a_manifest_other_than_the_signed_is_refused(
-    signed: Bundle, trusting: Trusting, changes: dict[str, object]
-) -> None:
+def test_a_manifest_other_than_the_signed_is_refused(signed: Bundle, trusting: Trusting) -> None:
     trusting("ours")
-    fields = json.loads((signed.path / MANIFEST).read_bytes()) | changes
+    fields = json.loads((signed.path / MANIFEST).read_bytes()) | {"provenance": {}}
     (signed.path / MANIFEST).write_bytes(Manifest(**fields).sealed().to_json())
     told = refusal(signed.path)
-    if "format" in changes:
-        assert told == f"{signed.path}: bundle format {changes['format']}, this version reads 1"
-    else:
-        assert f"{signed.signatures[0].path} signs bundle {signed.digest[:12]}" in told
-        assert "it is not the one that was signed" in told
+    assert f"{signed.signatures[0].path} signs bundle {signed.digest[:12]}" in told
+    assert "it is not the one that was signed" in told
 
 
-def test_a_manifest_of_a_lower_format_that_is_still_read_is_refused(
-    signed: Bundle, trusting: Trusting, monkeypatch: pytest.MonkeyPatch
+def downgraded(bundle: Bundle) -> Manifest:
+    """Return a bundle's manifest in the words of format 1, its digest as it was."""
+    digests = {name: file.sha256 for name, file in bundle.manifest.files.items()}
+    return msgspec.structs.replace(bundle.manifest, format=1, files=digests)
+
+
+@pytest.mark.parametrize("layout", [Folder, Packed])
+def test_a_manifest_rewritten_in_an_earlier_format_is_refused(
+    signed: Bundle, trusting: Trusting, tmp_path: Path, layout: Callable[[Path], Store]
 ) -> None:
     trusting("ours")
-    fields = json.loads((signed.path / MANIFEST).read_bytes()) | {"format": 0}
-    (signed.path / MANIFEST).write_bytes(Manifest(**fields).sealed().to_json())
-    monkeypatch.setattr("cspine.bundle.FORMAT", 0)
-    assert "it is not the one that was signed" in refusal(signed.path)
-    (signed.path / signed.signatures[0].path).unlink()
-    assert "is not signed" in refusal(signed.path)
+    place = layout(tmp_path / "downgraded")
+    place.replace({**signed.files, MANIFEST: downgraded(signed).to_json()})
+    assert refusal(place.path) == (
+        f"{place.path}: {MANIFEST} has changed since it was written; "
+        "restore the bundle from its source"
+    )
+    sealed = downgraded(signed).sealed()
+    place.replace({**signed.files, MANIFEST: sealed.to_json()})
+    assert f"signs bundle {signed.digest[:12]}, and manifest.json names" in refusal(place.path)
+    unsigned = {name: signed.read(name) for name in signed.manifest.files}
+    place.replace({**unsigned, MANIFEST: sealed.to_json()})
+    assert "is not signed" in refusal(place.path)
+    make_keys(tmp_path / "keys" / "mine", name="key ours", password=None)
+    sign(Bundle.whole(place.path), read_private(tmp_path / "keys" / "mine", password=None))
+    assert "foreign to" in refusal(place.path)
+    assert Bundle.whole(place.path).manifest.format == 1  # whole it is, and that is not enough
 
 
 def test_a_signature_cannot_be_carried_to_another_bundle(
@@ -218,9 +234,10 @@ def test_a_signature_cannot_be_carried_to_another_bundle(
 def test_a_manifest_names_no_signature(signed: Bundle) -> None:
     (found,) = signed.signatures
     fields = json.loads((signed.path / MANIFEST).read_bytes())
-    fields["files"][found.path] = sha256(found.to_json())
+    data = found.to_json()
+    fields["files"][found.path] = {"sha256": sha256(data), "bytes": len(data)}
     (signed.path / MANIFEST).write_bytes(Manifest(**fields).sealed().to_json())
-    told = f"manifest.json names {found.path}, where only a signature may lie"
+    told = f"manifest.json names {found.path!r}, where none of its files may lie"
     assert refusal(signed.path) == f"{signed.path}: {told}"
 
 

@@ -22,6 +22,7 @@ from cspine.device import this_device
 from cspine.dicom.select import read_all
 from cspine.errors import ModelError
 from cspine.files import check_writable, write_atomic
+from cspine.layout import is_bundle
 from cspine.precision import fp32, int8
 from cspine_bench.latency.assess import assessed, record_checks
 from cspine_bench.latency.bench import bench as measure
@@ -185,5 +186,5 @@ def _again(source: Path, gate: Gate, *, judge: bool) -> Record:
 
 
 def _earlier(path: Path) -> Bundle | Record:
-    """Read what a bundle is held against: a folder is a bundle, a file the record of one."""
-    return Bundle.open(path) if path.is_dir() else read_record(path)
+    """Read what a bundle is held against: another bundle, or the record of one."""
+    return Bundle.open(path) if path.is_dir() or is_bundle(path) else read_record(path)

@@ -56,7 +56,9 @@ def _lines(found: Comparison) -> list[str]:
         ("signatures", [_line(found.signatures)], ""),
     ]
     same = "the same bundle" if found.old == found.new else "another bundle"
-    lines = [f"{found.old[:12]} -> {found.new[:12]}: {same}"]
+    form = found.format
+    formats = f", of format {form.old} -> {form.new}" if form.old != form.new else ""
+    lines = [f"{found.old[:12]} -> {found.new[:12]}: {same}{formats}"]
     for title, told, nothing in sections:
         lines += ["", title, *(f"  {line}" for line in told or [nothing])]
     return lines

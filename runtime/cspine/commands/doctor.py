@@ -10,6 +10,8 @@ import click
 from cspine.console import emit_json, json_option, table
 from cspine.device import Device, installed, this_device
 from cspine.dicom.codec import SYNTAXES, version_of
+from cspine.errors import BundleError
+from cspine.trust import this_trust, trust_places
 
 
 @click.command()
@@ -23,11 +25,16 @@ def doctor(as_json: bool) -> None:
     """
     device = this_device()
     checks = [*_runtimes(device), *_decoders()]
+    trust = _trust()
     if as_json:
-        emit_json({"device": device.facts(), "checks": checks})
+        emit_json({"device": device.facts(), "trust": trust, "checks": checks})
         return
     facts = device.facts()
     click.echo(table(["device", ""], [[name, _shown(value)] for name, value in facts.items()]))
+    click.echo()
+    click.echo(
+        table(["trust folder", ""], [[name, _shown(value)] for name, value in trust.items()])
+    )
     click.echo()
     click.echo(
         table(
@@ -60,6 +67,26 @@ def _runtimes(device: Device) -> list[dict[str, str]]:
 def _decoders() -> list[dict[str, str]]:
     remedy = "reinstall: pip install --force-reinstall imagecodecs"
     return [_check(kind, version_of(kind), remedy) for kind in dict.fromkeys(SYNTAXES.values())]
+
+
+def _trust() -> dict[str, object]:
+    """Return whose bundles this device opens: where that is said, or would be, and what is said."""
+    try:
+        trust = this_trust()
+    except BundleError as error:
+        return {"state": f"broken: {error}"}
+    if trust is None:
+        places = " or ".join(map(str, trust_places()))
+        return {
+            "state": "none: any whole bundle is opened",
+            "would be": f"{places}; CSPINE_TRUST names another",
+        }
+    return {
+        "state": "a bundle is opened if a trusted key signed it",
+        "folder": str(trust.folder),
+        "trusted keys": len(trust.keys),
+        "revocations": len(trust.revoked),
+    }
 
 
 def _check(part: str, state: str | None, remedy: str) -> dict[str, str]:
