@@ -7,6 +7,7 @@
 # make audit   noise, contrast and greys of 400 phantoms, and what does not tell their labels
 # make validate-statistics  how often both gates err, and whether intervals hold, by simulation
 # make live    the latency gate shown slowed stages on this machine, as a record
+# make zoo     the published sizes, with timm and torchvision, in an environment of their own
 # make fuzz    ten thousand damaged files through the isolated reader, as a record
 # make lean    the device's wheel in an empty environment: no extras, `cspine run` and `verify` work
 # make train   the reference checkpoints anew, from simulated studies
@@ -14,6 +15,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+ZOO ?= .venv-zoo
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -24,7 +26,7 @@ TORCH := torch==2.13.0
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 RECORD = $(shell date +%Y-%m-%d)-$(shell uname -m)-$(shell nproc)cpu
 
-.PHONY: demo test check bench verify admission audit validate-statistics live fuzz lean train lock clean
+.PHONY: demo test check bench verify admission audit validate-statistics live fuzz zoo lean train lock clean
 
 demo: $(READY)
 	$(BIN)/cspine demo
@@ -78,6 +80,10 @@ live: build/demo/xray.cspine
 fuzz: $(READY)
 	$(BIN)/python tests/fuzz/run.py --count 10000 --record benchmarks/records/$(RECORD)-fuzz.json
 
+zoo: $(ZOO)/.ready
+	$(ZOO)/bin/python -m pytest tests/zoo -m "" --zoo-record benchmarks/records/$(RECORD)-zoo.json
+	$(BIN)/python tests/export/test_export_docs.py
+
 lean: build/demo/xray.cspine
 	tests/lean.sh build/demo
 
@@ -95,6 +101,18 @@ $(READY): pyproject.toml requirements/locked.txt
 	$(PIP) install $(QUIET) --requirement requirements/locked.txt
 	$(PIP) install $(QUIET) --no-deps --editable .
 	touch $(READY)
+
+# torchvision needs the torch that it was built beside; where the CPU builds of both cannot be
+# reached, the default wheels bring gigabytes of CUDA.
+$(ZOO)/.ready: pyproject.toml requirements/locked.txt | $(READY)
+	tests/venv.sh $(PYTHON) $(ZOO)
+	$(ZOO)/bin/python -m pip --disable-pip-version-check install $(QUIET) --retries 1 --timeout 20 \
+	  --index-url $(TORCH_CPU_INDEX) torch torchvision \
+	  || $(ZOO)/bin/python -m pip --disable-pip-version-check install $(QUIET) torch torchvision
+	$(ZOO)/bin/python -m pip --disable-pip-version-check install $(QUIET) timm \
+	  --requirement requirements/locked.txt
+	$(ZOO)/bin/python -m pip --disable-pip-version-check install $(QUIET) --no-deps --editable .
+	touch $(ZOO)/.ready
 
 # PyTorch is left out: which build of it is wanted differs from machine to machine.
 lock: $(READY)

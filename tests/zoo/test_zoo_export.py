@@ -196,8 +196,8 @@ def test_resnet_50_and_a_u_net_export_from_the_command_line(
         arguments += ["--checkpoint", f"{name}={tmp_path / name}.pt"]
     (tmp_path / "large.toml").write_text(text)
     command = [
-        str(Path(sys.executable).with_name("cspine")), "export", str(tmp_path / "large.toml"), *arguments,
-        "-o", str(tmp_path / "large.cspine"),
+        str(Path(sys.executable).with_name("cspine")), "export", str(tmp_path / "large.toml"),
+        *arguments, "-o", str(tmp_path / "large.cspine"),
     ]  # fmt: skip
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

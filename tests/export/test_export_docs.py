@@ -1,0 +1,152 @@
+"""The page of architectures is the table of the published ones, and what the zoo measured.
+
+Run this file to write it anew.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from checkpoint_forms import FORMS
+from cspine_export.published import DETECTOR, PUBLISHED, Published
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "architectures.md"
+
+TEXT = """\
+# Architectures
+
+Written by `python tests/export/test_export_docs.py` from `cspine_export.published` and the newest
+record of `make zoo`.
+
+What `[stage.architecture]` of a [pipeline file](formats.md#architecture) can name. The network is
+built with fresh weights, the [checkpoint](checkpoints.md) is put into it, and the graph is proven
+against it.
+
+| `factory` | what it is | comes with |
+|---|---|---|
+| `monai.networks.nets:NAME` | a class of MONAI's networks | `pip install 'cspine[export]'` |
+| `timm.models:NAME` | a model that `timm.list_models()` lists | `pip install 'cspine[zoo]'` |
+| `torchvision.models:NAME`, also `.detection`, `.segmentation` | a model that torchvision lists | \
+`pip install 'cspine[zoo]'` |
+| `package.module:NAME` | code of your own | `--allow-factory package.module:NAME` |
+
+A factory is code and runs when it is called. Code of your own runs only if the person who exports
+allows it by its full name; its file's digest stands in the provenance. Of the libraries only
+networks by name are built: their other functions load files, or fetch them. No factory brings
+weights of its own: `pretrained`, `weights`, `weights_backbone` and their like are turned off where
+a factory has them, and refused where the pipeline file asks for them.
+
+torchvision, and timm with it, needs the torch that it was built beside. `pip install torch
+torchvision timm` from one index gives that.
+
+A network made for colour takes three channels. `[stage.architecture.normalise]` feeds it:
+
+```toml
+[stage.architecture]
+factory = "torchvision.models:resnet34"
+arguments = {{ num_classes = 1 }}
+normalise = {{ mean = [0.485, 0.456, 0.406], std = [0.229, 0.224, 0.225] }}
+```
+
+The graph still takes one grey channel.
+
+A classifier must end in global average pooling and one linear layer, or it is refused: of others
+the [class activation map](decisions/0004-class-activation-map-in-the-graph.md) is no weighted sum.
+ConvNeXt and MobileNetV3 are such.
+
+## The published systems
+
+{published}
+
+Every one is exported and proven in `make zoo` with each of these forms of checkpoint: {forms}.
+Weights are random, with the statistics of BatchNorm over a few batches: what is proven is the
+chain, not an answer.
+
+{measured}
+
+Operators are counted in the graph of each exporter, parity in the standard deviation of the output.
+"""
+
+
+def reference() -> str:
+    """Return the page."""
+    (*_, path) = sorted((ROOT / "benchmarks" / "records").glob("*-zoo.json"))
+    record = json.loads(path.read_bytes())
+    return TEXT.format(
+        published=table(
+            ["architecture", "pipelines", "`factory`", "`arguments`", "input"],
+            [*map(described, PUBLISHED), detector()],
+        ),
+        forms=", ".join(FORMS),
+        measured=measured(record),
+    )
+
+
+def described(each: Published) -> list[str]:
+    arguments = {**each.architecture.arguments}
+    return [
+        each.name,
+        ", ".join(f"`{system}`" for system in each.systems),
+        f"`{each.architecture.factory}`",
+        ", ".join(f"`{key} = {json.dumps(value)}`" for key, value in arguments.items()),
+        " x ".join(map(str, each.interface.shape[1:])),
+    ]
+
+
+def detector() -> list[str]:
+    arguments = ", ".join(f"`{key} = {value}`" for key, value in DETECTOR.arguments.items())
+    size = DETECTOR.arguments["min_size"]
+    return ["Faster R-CNN", "`ct-stenosis`", f"`{DETECTOR.factory}`", arguments, f"{size} x {size}"]
+
+
+def measured(record: dict[str, Any]) -> str:
+    rows = [
+        [
+            name,
+            f"{each['parameters'] / 1e6:.1f} M",
+            " / ".join(
+                str(each["operators"].get(exporter, "none"))
+                for exporter in ("torchscript", "dynamo")
+            ),
+            each["exporter"],
+            f"{each['relative']:.0e}",
+            f"{len(each['forms'])} of {len(FORMS)}",
+        ]
+        for name, each in record["networks"].items()
+    ]
+    header = ["architecture", "weights", "operators, torchscript / dynamo", "taken", "parity",
+              "forms"]  # fmt: skip
+    tools = ", ".join(f"{name} {version}" for name, version in record["tools"].items())
+    (export,) = record["export"].values()
+    return (
+        f"{table(header, rows)}\n\n`cspine export` of ResNet-50 and the U-Net with BatchNorm took "
+        f"{export['seconds']:.0f} s and {export['peak_gib']:.1f} GiB at its peak on "
+        f"{record['device']['cores']} cores. Versions: {tools}."
+    )
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert PAGE.read_text() == reference(), f"run: python {Path(__file__).relative_to(ROOT)}"
+
+
+@pytest.mark.parametrize("each", PUBLISHED, ids=lambda each: each.name)
+def test_every_published_network_was_proven_in_every_form(each: Published) -> None:
+    (*_, path) = sorted((ROOT / "benchmarks" / "records").glob("*-zoo.json"))
+    found = json.loads(path.read_bytes())["networks"][each.name]
+    assert set(found["forms"]) == set(FORMS)
+    assert found["relative"] <= 1e-4
+    assert found["change"] <= 1e-4
+
+
+if __name__ == "__main__":
+    PAGE.write_text(reference())
