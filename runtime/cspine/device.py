@@ -73,6 +73,12 @@ def installed(package: str) -> str | None:
         return None
 
 
+def tools(*names: str) -> dict[str, str]:
+    """Return the versions of the distributions among these that are installed, by name."""
+    versions = {name: installed(name) for name in sorted(names)}
+    return {name: version for name, version in versions.items() if version}
+
+
 def _fields(path: Path) -> dict[str, str]:
     """Return the first value of each ``key : value`` line."""
     found: dict[str, str] = {}

@@ -149,7 +149,7 @@ def test_every_other_list_is_complete():
     assert documented("device") == {field.name for field in fields(Device)}
     assert documented("codes") == set(get_args(findings.Code))
     assert documented("provenance of an INT8 model") == {
-        *(field.name for field in fields(Summary)), "onnx", "from", "studies",
+        *(field.name for field in fields(Summary)), "tools", "from", "studies",
     }  # fmt: skip
     flag = findings.findings_schema()["$defs"]["Spacing"]["properties"]["flag"]["enum"]
     assert set(re.findall(r"`([a-z ]+)`: ", section("spacing"))) == set(flag)
