@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from cspine.bundle import Bundle, emission_path, fp32_path, table_path
-from cspine.device import installed
+from cspine.device import tools
 from cspine.errors import BundleError, ModelError
 from cspine.files import sha256
 from cspine.findings import Identity
@@ -20,6 +20,9 @@ from cspine_bench.cases import CaseSet, study_digest
 from cspine_calibration.emit import emit
 from cspine_calibration.observe import Observer
 from cspine_calibration.table import CalibrationTable
+
+# What turned files into the pixels that the networks saw.
+_READING = ("imagecodecs", "opencv-python-headless", "pydicom")
 
 
 def calibrate(
@@ -81,6 +84,7 @@ def calibrate(
             "set_digest": cases.digest,
             "studies": sorted(seen),
             "tensors": len(table.tensors),
+            "tools": tools("cspine", *_READING, "numpy", "onnx", "onnxruntime"),
         }
     pipeline.close()
     stale = [name for name in bundle.manifest.files if name.endswith(".int8.onnx")]
@@ -106,7 +110,7 @@ def emit_targets(bundle: Bundle, targets: Sequence[str], *, estimator: str) -> B
             files[emission_path(stage.id, target)] = emission.model
             provenance[emission_path(stage.id, target)] = {
                 **asdict(emission.summary),
-                "onnx": installed("onnx"),
+                "tools": tools("cspine", "numpy", "onnx"),
                 "studies": bundle.manifest.provenance[table_path(stage.id)]["studies"],
                 "from": sha256(bundle.read(fp32_path(stage.id))),
             }

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import onnx
 import onnxruntime as ort
 
 from cspine.errors import BackendError
+from cspine.onnxfile import read_onnx
 
 _FLOAT_KERNELS = frozenset({"Conv", "ConvTranspose", "FusedConv", "Gemm", "FusedGemm"})
 
@@ -68,7 +68,7 @@ def integer_kernels(model: bytes) -> Fusion:
             ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own classes are not public
             raise BackendError(f"onnxruntime cannot load the model: {error}") from error
-        nodes = onnx.load(path).graph.node
+        nodes = read_onnx(path.read_bytes(), where="what onnxruntime made of the model").nodes
     operators = Counter(node.op_type for node in nodes)
     return Fusion(
         integer={
@@ -77,7 +77,7 @@ def integer_kernels(model: bytes) -> Fusion:
             if operator.startswith(("QLinear", "QGemm"))
         },
         floating=tuple(
-            (node.op_type, node.name or node.output[0])
+            (node.op_type, node.name or node.outputs[0])
             for node in nodes
             if node.op_type in _FLOAT_KERNELS
         ),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
@@ -12,12 +10,13 @@ import msgspec
 from cspine.bundle import Bundle, fp32_path
 from cspine.console import emit_json, json_option, table
 from cspine.engines import load_engine
-from cspine.errors import ModelError, missing_extra
+from cspine.errors import ModelError
 from cspine.files import sha256
 from cspine.layout import is_bundle
 from cspine.precision import believed, evidence_of
 from cspine.trust import standing
 from cspine_calibration.commands import emission_rows, emission_table
+from cspine_calibration.datasheet import read_datasheet, sheets_text, stage_sheets
 
 
 @click.command()
@@ -27,8 +26,11 @@ def inspect(path: Path, as_json: bool) -> None:
     """Say what is in PATH: a bundle, an ONNX model, or a TensorRT engine that `build` made.
 
     Of a bundle every file is verified, and who signed it is said; one that this machine's trust
-    folder refuses can be looked at all the same. Of an ONNX model the operators are counted,
-    before and after ONNX Runtime's optimiser, so that one sees what really runs in integers.
+    folder refuses can be looked at all the same. Of each model it shows what it is fed and returns,
+    its operators, parameters, size and FLOPs: two for each multiply-add of convolutions and matrix
+    products, for one image; `in integers` is the share whose input and weights are quantized. Of a
+    single ONNX model the kernels are counted too that ONNX Runtime makes of it here, so that one
+    sees what really runs in integers.
 
     \b
     Example:
@@ -61,6 +63,7 @@ def _bundle(bundle: Bundle, as_json: bool) -> None:
     ]
     signed = [each.fingerprint for each in bundle.signatures]
     trust = standing(bundle.digest, bundle.signatures, where=bundle.path)
+    stages = stage_sheets(bundle)
     if as_json:
         emit_json(
             {
@@ -69,6 +72,7 @@ def _bundle(bundle: Bundle, as_json: bool) -> None:
                 "trust": trust,
                 "pipeline": bundle.spec.name,
                 "models": models,
+                "stages": [stage.facts() for stage in stages],
                 "emissions": emissions,
                 "evidence": evidence,
             }
@@ -87,6 +91,9 @@ def _bundle(bundle: Bundle, as_json: bool) -> None:
         for model in models
     ]
     click.echo(table(header, rows) + "\n")
+    for sheet in stages:
+        click.echo(f"{sheet.stage}, a stage of kind {sheet.kind}")
+        click.echo(sheets_text(sheet.models, pixels=sheet.pixels) + "\n")
     click.echo(emission_table(emissions) if emissions else "no INT8 models")
     click.echo()
     for found in evidence:
@@ -100,33 +107,26 @@ def _bundle(bundle: Bundle, as_json: bool) -> None:
 
 def _model(path: Path, as_json: bool) -> None:
     try:
-        from cspine_calibration.fusion import integer_kernels
-        from cspine_calibration.graph import read_graph
-    except ImportError as error:
-        raise ModelError(missing_extra("onnx", "calibration")) from error
-    try:
         data = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
-    graph = read_graph(data).model.graph
-    operators = Counter(node.op_type for node in graph.node)
+    sheet = read_datasheet(data, model=path.stem, file=path.name, where=str(path))
+    from cspine_calibration.fusion import integer_kernels  # onnxruntime, for this only
+
     fusion = integer_kernels(data)
-    facts: dict[str, Any] = {
-        "digest": sha256(data),
-        "bytes": len(data),
-        "inputs": [value.name for value in graph.input],
-        "outputs": [value.name for value in graph.output],
-        "operators": dict(operators.most_common()),
-        "integer_kernels": dict(fusion.integer),
-        "float_convolutions": list(fusion.float_convolutions),
-        "conversions": fusion.conversions,
-    }
     if as_json:
-        emit_json(facts)
+        emit_json(
+            {
+                "digest": sha256(data),
+                **sheet.facts(),
+                "integer_kernels": dict(fusion.integer),
+                "float_convolutions": list(fusion.float_convolutions),
+                "conversions": fusion.conversions,
+            }
+        )
         return
-    click.echo(f"{path}: {len(data) / 1e6:.2f} MB, digest {facts['digest'][:16]}")
-    click.echo(f"{', '.join(facts['inputs'])} -> {', '.join(facts['outputs'])}\n")
-    click.echo(table(["operator", "count"], operators.most_common()))
+    click.echo(f"{path}: digest {sha256(data)[:16]}\n")
+    click.echo(sheets_text([sheet], pixels=None))
     click.echo("\nas ONNX Runtime runs it:")
     click.echo(table(["integer kernel", "count"], fusion.integer.items()))
     click.echo(f"convolutions in float: {', '.join(fusion.float_convolutions) or 'none'}")

@@ -33,6 +33,7 @@ VERBS = {
     "bench": ("cspine_bench.latency.commands:bench", "Latency of INT8 and FP32, interleaved."),
     "inspect": ("cspine_calibration.inspect:inspect", "What is in a bundle, model or engine."),
     "diff": ("cspine.commands.diff:diff", "What changed from one bundle to another."),
+    "sbom": ("cspine_export.sbom_command:sbom", "What made a bundle, as CycloneDX."),
     "keys": ("cspine.commands.keys:keys", "A key pair to sign bundles with."),
     "sign": ("cspine.commands.sign:sign", "Vouch for a bundle with a private key."),
     "pack": ("cspine.commands.pack:pack", "A bundle as one file."),

@@ -13,7 +13,7 @@ _MASK = os.umask(0o077)
 os.umask(_MASK)
 
 
-def sha256(data: bytes) -> str:
+def sha256(data: bytes | memoryview) -> str:
     """Return the digest that names a file's bytes, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 

@@ -19,6 +19,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from cspine_export.graph.interface import Interface
+from cspine_export.parity import random_feeds
+
 # A network, an example of its input, and where to save it.
 Save = Callable[[nn.Module, Tensor, Path], None]
 
@@ -26,6 +29,20 @@ Save = Callable[[nn.Module, Tensor, Path], None]
 def own_tensors(network: nn.Module) -> dict[str, Tensor]:
     """A state of parameters, as ``state_dict(keep_vars=True)`` has it."""
     return network.state_dict(keep_vars=True)
+
+
+def with_statistics(network: nn.Module, interface: Interface) -> nn.Module:
+    """Give a fresh network the statistics of BatchNorm that training leaves; evaluation mode."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # the mean over all batches
+    network.train()
+    for first in (100, 104):
+        feeds = [random_feeds(interface, seed=seed)[-1] for seed in range(first, first + 4)]
+        batch = np.concatenate([feed[interface.input] for feed in feeds])
+        with torch.no_grad():
+            network(torch.from_numpy(batch))
+    return network.eval()
 
 
 def training_dict(network: nn.Module) -> dict[str, object]:

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import nn
 
-from checkpoint_forms import FORMS
+from checkpoint_forms import FORMS, with_statistics
 from cspine.backends import Backend, open_backend
 from cspine.errors import ModelError
 from cspine.spec import Architecture
@@ -130,13 +130,8 @@ def small(request: pytest.FixtureRequest) -> Iterator[Small]:
     factory, arguments, interface = ARCHITECTURES[request.param]
     architecture = Architecture(factory=factory, arguments=arguments)
     torch.manual_seed(7)
-    network = build_network(architecture, allowed=["gated_nets:gated"]).train()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = None  # the mean over all batches, as long training leaves it
-    for seed in range(6):
-        network(torch.from_numpy(random_feeds(interface, seed=seed)[-1]["image"]))
-    network.eval()
+    network = build_network(architecture, allowed=["gated_nets:gated"])
+    with_statistics(network, interface)
     exported = to_onnx(network, interface)
     backend = open_backend("onnxruntime", exported.data)
     yield Small(architecture, network, interface, exported, backend)

@@ -8,15 +8,19 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 from jsonschema import Draft202012Validator
+from packageurl import PackageURL
 from pydicom import dcmread
 
-from cspine.bundle import Bundle
+from cspine.bundle import Bundle, emission_path, fp32_path, table_path
 from cspine.commands.run import _judged
 from cspine.device import this_device
 from cspine.dicom.select import Readable, Study
@@ -138,6 +142,36 @@ def test_people_get_tables(invoke: Invoke, made: Bundle, sets: Path) -> None:
     assert "C5/6" in ran.stdout
     assert "stage" in invoke(["inspect", made.path]).stdout
     assert "onnxruntime" in invoke(["doctor"]).stdout
+
+
+def test_inspect_counts_what_was_emitted(invoke: Invoke, made: Bundle) -> None:
+    inspected = documents(invoke(["inspect", made.path, "--json"]))
+    left = {(each["stage"], each["target"]): each["left"] for each in inspected["emissions"]}
+    for stage in inspected["stages"]:
+        fp32, *emitted = stage["models"]
+        assert (fp32["model"], fp32["integer_share"]) == ("fp32", 0)
+        assert {each["model"] for each in emitted} == set(made.targets)
+        for model in emitted:
+            assert (model["flops"], model["parameters"]) == (fp32["flops"], fp32["parameters"])
+            assert model["inputs"] == fp32["inputs"]
+            # A network's head stays in float everywhere.
+            assert left[stage["stage"], model["model"]]
+            assert 0.9 < model["integer_share"] < 1
+    shown = invoke(["inspect", made.path]).stdout
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+def test_the_bill_of_materials_names_the_tools_that_ran(invoke: Invoke, made: Bundle) -> None:
+    data = invoke(["sbom", made.path]).stdout
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(data) is None
+    needed = {each["ref"]: each.get("dependsOn", ()) for each in json.loads(data)["dependencies"]}
+    for package, path in [
+        ("onnxruntime", table_path("classify")),
+        ("onnx", emission_path("classify", "trt")),
+    ]:
+        purl = PackageURL("pypi", name=package, version=version(package)).to_string()
+        assert purl in needed[f"file:{path}"]
+    assert any(ref.startswith("checkpoint:") for ref in needed[f"file:{fp32_path('classify')}"])
 
 
 def test_verify_on_a_calibration_study_is_refused_whatever_its_header_says(

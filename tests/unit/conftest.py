@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from onnx import TensorProto, helper
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -77,6 +78,19 @@ def bundle(tmp_path: Path) -> Bundle:
         files[emission_path(stage, target)] = f"{stage} in INT8".encode()
     provenance = {fp32_path("localise"): {"checkpoint": "c0ffee", "opset": 17}}
     return write_bundle(tmp_path / "small.cspine", files, provenance)
+
+
+@pytest.fixture
+def exported(bundle: Bundle) -> Bundle:
+    """Return the small bundle as `export` leaves one, with graphs that can be inspected."""
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 2]) for name in "xy"]
+    node = helper.make_node("Relu", ["x"], ["y"])
+    graph = helper.make_graph([node], "graph", values[:1], values[1:])
+    data: bytes = helper.make_model(graph).SerializeToString()
+    paths = [fp32_path(stage.id) for stage in bundle.spec.networks]
+    facts = {"opset": 17, "checkpoint_sha256": "0" * 64, "parity": [{"relative": 0.0}]}
+    files = {PIPELINE: bundle.read(PIPELINE), **dict.fromkeys(paths, data)}
+    return write_bundle(bundle.path, files, dict.fromkeys(paths, facts))
 
 
 @pytest.fixture

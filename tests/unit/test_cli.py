@@ -10,7 +10,7 @@ import click
 import msgspec
 import pytest
 
-from cspine.bundle import Bundle, fp32_path, write_bundle
+from cspine.bundle import Bundle
 from cspine.cli import Verbs, main
 
 Main = Callable[..., tuple[int, str]]
@@ -94,15 +94,11 @@ def test_a_fault_of_ours_keeps_its_traceback(
     assert said.startswith("Traceback")
 
 
-def test_inspect_refuses_damaged_evidence_as_run_does(cspine: Main, bundle: Bundle) -> None:
-    exported = {"opset": 17, "checkpoint_sha256": "0" * 64, "parity": [{"relative": 0.0}]}
-    files = {name: bundle.read(name) for name in bundle.manifest.files if "int8" not in name}
-    provenance = {fp32_path(stage.id): exported for stage in bundle.spec.networks}
-    opened = write_bundle(bundle.path, files, provenance)
-    opened.evidence.mkdir()
-    path = opened.evidence / f"{opened.digest[:12]}.onnxruntime.ort-x64-avx2.{'a' * 12}.json"
+def test_inspect_refuses_damaged_evidence_as_run_does(cspine: Main, exported: Bundle) -> None:
+    exported.evidence.mkdir()
+    path = exported.evidence / f"{exported.digest[:12]}.onnxruntime.ort-x64-avx2.{'a' * 12}.json"
     path.write_bytes(msgspec.json.encode({"verdict": "pass"}))
     said = f"cspine: {path}: cannot be read as evidence; remove it and verify\n"
-    assert cspine("inspect", opened.path) == (2, said)
+    assert cspine("inspect", exported.path) == (2, said)
     path.unlink()
-    assert cspine("inspect", opened.path) == (0, "")
+    assert cspine("inspect", exported.path) == (0, "")

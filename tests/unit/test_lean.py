@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 HEAVY = (
-    *("torch", "onnx", "scipy", "matplotlib", "monai", "sklearn", "safetensors"),
+    *("torch", "onnx", "scipy", "matplotlib", "monai", "sklearn", "safetensors", "cyclonedx"),
     "cryptography",  # only where something is signed
 )
 RUNTIMES = ("onnxruntime", "openvino", "tensorrt", "tensorrt_rtx_bindings", "pycuda")
@@ -45,7 +45,11 @@ def test_help_imports_no_verb() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["export", "calibrate", "emit", "build", "verify", "demo", "sign", "keys", "diff"]
+    "verb",
+    [
+        *("export", "calibrate", "emit", "build", "verify", "demo", "inspect", "sbom"),
+        *("sign", "keys", "diff"),
+    ],
 )
 def test_help_of_a_verb_needs_none_of_its_extras(verb: str) -> None:
     code = (
@@ -59,6 +63,7 @@ def test_help_of_a_verb_needs_none_of_its_extras(verb: str) -> None:
     ("absent", "code", "remedy"),
     [
         ("torch", "import cspine_export.export", "pip install 'cspine[export]'"),
+        ("cyclonedx", "import cspine_export.sbom", "pip install 'cspine[export]'"),
         ("openvino", "import cspine.backends.openvino", "pip install 'cspine[openvino]'"),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from cspine import trust
-from cspine.bundle import Bundle, fp32_path, write_bundle
+from cspine.bundle import Bundle
 from cspine.cli import main
 from cspine.keys import make_keys, read_private, sign
 
@@ -42,15 +42,6 @@ def run(*words: object, code: int = 0) -> str:
 
 def answer(*words: object) -> Any:
     return json.loads(run(*words, "--json"))
-
-
-@pytest.fixture
-def exported(bundle: Bundle) -> Bundle:
-    """Return the small bundle as `export` leaves one, so that `inspect` has all it shows."""
-    facts = {"opset": 17, "checkpoint_sha256": "0" * 64, "parity": [{"relative": 0.0}]}
-    files = {name: bundle.read(name) for name in bundle.manifest.files if "int8" not in name}
-    provenance = {fp32_path(stage.id): facts for stage in bundle.spec.networks}
-    return write_bundle(bundle.path, files, provenance)
 
 
 def verdict(bundle: Bundle, name: str, *, of: str | None = None) -> Path:

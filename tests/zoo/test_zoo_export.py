@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import nn
 
-from checkpoint_forms import FORMS
+from checkpoint_forms import FORMS, with_statistics
 from cspine.backends import Backend, open_backend
 from cspine.errors import ModelError
 from cspine.pipeline_file import shipped_spec
@@ -35,18 +35,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 CLASSIFIER = Interface("image", (1, 224, 224), ("logits",), map=True)
 GIB = 1 << 30
-
-
-def with_statistics(network: nn.Module, interface: Interface) -> nn.Module:
-    """Give a fresh network the statistics of BatchNorm that long training leaves."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = None  # the mean over all batches
-    network.train()
-    with torch.no_grad():
-        for seed in range(100, 104):
-            network(torch.from_numpy(random_feeds(interface, seed=seed)[-1]["image"]))
-    return network.eval()
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Shapes of the tensors of an ONNX graph, without onnx."""
