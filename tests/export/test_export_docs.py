@@ -130,10 +130,10 @@ def measured(record: dict[str, Any]) -> str:
         f"{record['device']['cores']} cores.\n\n"
         f"Faster R-CNN, trained for minutes on drawn shapes, 50 images: of {whole['detections']:,} "
         f"detections of torchvision's own forward above 0.05 all but {whole['differ']} are found "
-        f"within half a pixel and 0.001 of the score. Where a box overlaps a better one by just the "
-        f"threshold, rounding decides, and {whole['not settled']} detections change for torchvision "
-        f"itself in float64 or with thresholds moved by 0.0001; among the others the largest "
-        f"difference is {whole['largest difference, pixels']:.3f} pixels and "
+        "within half a pixel and 0.001 of the score. Where a box overlaps a better one by just "
+        f"the threshold, rounding decides, and {whole['not settled']} detections change for "
+        "torchvision itself in float64 or with thresholds moved by 0.0001; of the others the "
+        f"largest difference is {whole['largest difference, pixels']:.3f} pixels and "
         f"{whole['largest difference, score']:.1g} of the score.\n\nVersions: {tools}."
     )
 
