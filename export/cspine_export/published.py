@@ -38,11 +38,11 @@ class Published:
     interface: Interface
 
 
-def _timm(name: str, factory: str, *systems: str, classes: int = 1, size: int = 224) -> Published:
+def _timm(name: str, factory: str, *systems: str, classes: int = 1) -> Published:
     architecture = Architecture(
         factory=f"timm.models:{factory}", arguments={"in_chans": 1, "num_classes": classes}
     )
-    interface = Interface("image", (1, size, size), ("logits",), map=True)
+    interface = Interface("image", (1, 224, 224), ("logits",), map=True)
     return Published(name, systems, architecture, interface)
 
 
@@ -74,7 +74,7 @@ PUBLISHED: tuple[Published, ...] = (
     _timm("ResNet-50", "resnet50", OPLL),
     _timm("ResNet-101", "resnet101", OPLL, STENOSIS_CT),
     _timm("EfficientNet-B0", "efficientnet_b0", STENOSIS_CT),
-    _timm("EfficientNet-B5", "efficientnet_b5", STENOSIS_MR, classes=KANG_GRADES, size=456),
+    _timm("EfficientNet-B5", "efficientnet_b5", STENOSIS_MR, classes=KANG_GRADES),
     _timm("DenseNet-121", "densenet121", STENOSIS_CT),
     _monai(
         "U-Net, BatchNorm",
