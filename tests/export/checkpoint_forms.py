@@ -41,13 +41,30 @@ def with_statistics(network: nn.Module, interface: Interface) -> nn.Module:
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.1, 0.5)
             module.momentum = None  # the mean over all batches
-    network.train()
-    for first in (100, 104):
-        feeds = [random_feeds(interface, seed=seed)[-1] for seed in range(first, first + 4)]
-        batch = np.concatenate([feed[interface.input] for feed in feeds])
-        with torch.no_grad():
-            network(torch.from_numpy(batch))
+    images = [
+        torch.from_numpy(random_feeds(interface, seed=seed)[-1][interface.input])
+        for seed in range(100, 108)
+    ]
+    with torch.no_grad():
+        for batch in (images[:4], images[4:]):
+            network.train()(torch.cat(batch))
+        if interface.map:
+            _fit_head(network.eval(), torch.cat(images))
     return network.eval()
+
+
+def _fit_head(network: nn.Module, images: Tensor) -> None:
+    """Let the last layer tell images apart, as a trained one does; a fresh one answers alike."""
+    head = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
+    pooled: list[Tensor] = []
+    handle = head.register_forward_pre_hook(lambda _, given: pooled.append(given[0]))
+    network(images)
+    handle.remove()
+    centred = pooled[0] - pooled[0].mean(0)
+    _, spread, axes = torch.linalg.svd(centred, full_matrices=False)
+    count = head.out_features
+    head.weight.copy_(axes[:count] / spread[:count, None] * len(images) ** 0.5)
+    head.bias.copy_(-(head.weight @ pooled[0].mean(0)))
 
 
 def training_dict(network: nn.Module) -> dict[str, object]:

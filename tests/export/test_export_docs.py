@@ -9,8 +9,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from checkpoint_forms import FORMS
 from cspine_export.published import DETECTOR, PUBLISHED, Published
 
@@ -69,22 +67,27 @@ chain, not an answer.
 
 {measured}
 
-Operators are counted in the graph of each exporter, parity in the standard deviation of the output.
+Operators are counted in the graph of each exporter. Parity is in standard deviations of the output;
+in brackets, by how much PyTorch with other kernels differs from itself, where that was asked.
 """
 
 
 def reference() -> str:
     """Return the page."""
-    (*_, path) = sorted((ROOT / "benchmarks" / "records").glob("*-zoo.json"))
-    record = json.loads(path.read_bytes())
     return TEXT.format(
         published=table(
             ["architecture", "pipelines", "`factory`", "`arguments`", "input"],
             [*map(described, PUBLISHED), detector()],
         ),
         forms=", ".join(FORMS),
-        measured=measured(record),
+        measured="\n\n".join(map(measured, records()[-1:])),
     )
+
+
+def records() -> list[dict[str, Any]]:
+    """Return what the zoo measured, the newest last."""
+    paths = sorted((ROOT / "benchmarks" / "records").glob("*-zoo.json"))
+    return [json.loads(path.read_bytes()) for path in paths]
 
 
 def described(each: Published) -> list[str]:
@@ -114,7 +117,7 @@ def measured(record: dict[str, Any]) -> str:
                 for exporter in ("torchscript", "dynamo")
             ),
             each["exporter"],
-            f"{each['relative']:.0e}",
+            f"{each['relative']:.0e}" + (f" ({each['rounding']:.0e})" if each["rounding"] else ""),
             f"{len(each['forms'])} of {len(FORMS)}",
         ]
         for name, each in record["networks"].items()
@@ -147,13 +150,13 @@ def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text() == reference(), f"run: python {Path(__file__).relative_to(ROOT)}"
 
 
-@pytest.mark.parametrize("each", PUBLISHED, ids=lambda each: each.name)
-def test_every_published_network_was_proven_in_every_form(each: Published) -> None:
-    (*_, path) = sorted((ROOT / "benchmarks" / "records").glob("*-zoo.json"))
-    found = json.loads(path.read_bytes())["networks"][each.name]
-    assert set(found["forms"]) == set(FORMS)
-    assert found["relative"] <= 1e-4
-    assert found["change"] <= 1e-4
+def test_every_published_network_was_proven_in_every_form() -> None:
+    for record in records():
+        for each in PUBLISHED:
+            found = record["networks"][each.name]
+            assert set(found["forms"]) == set(FORMS)
+            assert found["relative"] <= max(1e-4, min(4 * found["rounding"], 1e-3))
+            assert found["change"] <= 1e-4
 
 
 if __name__ == "__main__":

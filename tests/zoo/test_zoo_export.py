@@ -78,6 +78,7 @@ def made(request: pytest.FixtureRequest, figures: dict[str, dict[str, Any]]) -> 
         "megabytes": round(len(exported.data) / 1e6, 1),
         "relative": max(each.relative for each in parities),
         "change": max(each.change for each in parities),
+        "rounding": max((each.rounding or 0.0 for each in parities), default=0.0),
         "forms": [],
     }
     yield result
