@@ -126,18 +126,25 @@ def measured(record: dict[str, Any]) -> str:
               "forms"]  # fmt: skip
     tools = ", ".join(f"{name} {version}" for name, version in record["tools"].items())
     (export,) = record["export"].values()
-    whole = record["detector"]["torchvision in PyTorch"]
+    return "\n\n".join([
+        table(header, rows),
+        f"`cspine export` of ResNet-50 and the U-Net with BatchNorm took {export['seconds']:.0f} s "
+        f"and {export['peak_gib']:.1f} GiB at its peak on {record['device']['cores']} cores.",
+        *(detected(each) for each in record.get("detector", {}).values()),
+        f"Versions: {tools}.",
+    ])  # fmt: skip
+
+
+def detected(found: dict[str, Any]) -> str:
     return (
-        f"{table(header, rows)}\n\n`cspine export` of ResNet-50 and the U-Net with BatchNorm took "
-        f"{export['seconds']:.0f} s and {export['peak_gib']:.1f} GiB at its peak on "
-        f"{record['device']['cores']} cores.\n\n"
-        f"Faster R-CNN, trained for minutes on drawn shapes, 50 images: of {whole['detections']:,} "
-        f"detections of torchvision's own forward above 0.05 all but {whole['differ']} are found "
-        "within half a pixel and 0.001 of the score. Where a box overlaps a better one by just "
-        f"the threshold, rounding decides, and {whole['not settled']} detections change for "
-        "torchvision itself in float64 or with thresholds moved by 0.0001; of the others the "
-        f"largest difference is {whole['largest difference, pixels']:.3f} pixels and "
-        f"{whole['largest difference, score']:.1g} of the score.\n\nVersions: {tools}."
+        f"Faster R-CNN, trained for minutes on drawn shapes, held against {found['against']}, "
+        f"{found['images']} images: of {found['detections']:,} detections above 0.05 all but "
+        f"{found['differ']} are found within half a pixel and 0.001 of the score. Where a box "
+        "overlaps a better one by just the threshold, rounding decides, and "
+        f"{found['not settled']} detections change for torchvision itself in float64 or with "
+        f"thresholds moved by 0.0001; of the others the largest difference is "
+        f"{found['largest difference, pixels']:.2g} pixels and "
+        f"{found['largest difference, score']:.1g} of the score."
     )
 
 

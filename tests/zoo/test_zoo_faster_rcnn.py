@@ -32,6 +32,7 @@ from cspine_export.graph.interface import Interface
 DATA = Path(__file__).parents[1] / "data" / "faster_rcnn"
 LABELS = 4  # background, disc, box, triangle
 IMAGES = 50
+FEWER = 10  # around our graphs too
 SIZE = (256, 320)
 NAMES = {f"p{number}": str(number) for number in range(4)}
 FRESH: dict[str, Any] = {"weights": None, "weights_backbone": None, "num_classes": LABELS}
@@ -254,16 +255,18 @@ def test_a_trained_detector_finds_the_same(
         image = drawn(rng, SIZE)[0][None, None]
         (found,) = graphs.detect(image)
         whole.add(image, found)
-        if number < 10:
+        if number < FEWER:
             host.add(image, found)
-    for name, comparison, tolerance in (
-        ("torchvision in PyTorch", whole, TOLERANCE),
-        ("torchvision around our graphs", host, np.array([1e-2, 1e-5])),
+    for name, comparison, tolerance, images in (
+        ("torchvision in PyTorch", whole, TOLERANCE, IMAGES),
+        ("torchvision around our graphs", host, np.array([1e-2, 1e-5]), FEWER),
     ):
         theirs, settled, ours = comparison.done()
         off = (theirs > TOLERANCE).any(axis=1)
         pixels, score = theirs[settled].max(axis=0)
         figures.setdefault("detector", {})[name] = {
+            "against": name,
+            "images": images,
             "detections": len(theirs),
             "differ": int(off.sum()),
             "not settled": int((~settled).sum()),
