@@ -98,8 +98,6 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any], Interface]] = {
     ),
     "one's own": ("gated_nets:gated", {"width": 6}, CLASSIFIER),
 }  # fmt: skip
-# Their programs cannot be written down: a form that PyTorch itself does not make of them.
-NOT_MADE = {("pt2", "EfficientNet")}
 
 
 @dataclass

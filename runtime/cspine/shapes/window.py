@@ -27,14 +27,7 @@ def conv(call: Call) -> Sequence[Tensor]:
     """Return the shape of a convolution."""
     image, weight = call.input(0), call.input(1)
     window = _window(call, kernel=weight.shape[2:], rank=image.rank)
-    group = call.node.integer("group", 1)
-    if (
-        weight.rank != image.rank
-        or group < 1
-        or image.shape[1] != weight.shape[1] * group
-        or weight.shape[0] % group
-    ):
-        raise ValueError(f"weights {weight.shape} in {group} groups do not fit {image.shape}")
+    _groups(call, image, weight, transposed=False)
     return [Tensor((image.shape[0], weight.shape[0], *_slid(image.shape[2:], window)))]
 
 
@@ -42,14 +35,7 @@ def conv_transpose(call: Call) -> Sequence[Tensor]:
     """Return the shape of a transposed convolution; its weights are (in, out / group, ...)."""
     image, weight = call.input(0), call.input(1)
     window = _window(call, kernel=weight.shape[2:], rank=image.rank)
-    group = call.node.integer("group", 1)
-    if (
-        weight.rank != image.rank
-        or group < 1
-        or image.shape[1] != weight.shape[0]
-        or weight.shape[0] % group
-    ):
-        raise ValueError(f"weights {weight.shape} in {group} groups do not fit {image.shape}")
+    group = _groups(call, image, weight, transposed=True)
     space = image.shape[2:]
     stated = call.node.integers("output_shape")
     added = _sizes(call, "output_padding", default=0, count=len(space), least=0)
@@ -67,6 +53,19 @@ def conv_transpose(call: Call) -> Sequence[Tensor]:
             )
         )
     return [Tensor((image.shape[0], weight.shape[1] * group, *_positive(sizes)))]
+
+
+def _groups(call: Call, image: Tensor, weight: Tensor, *, transposed: bool) -> int:
+    """Return the number of groups, if weights and image fit each other in so many."""
+    group = call.node.integer("group", 1)
+    if (
+        weight.rank != image.rank
+        or group < 1
+        or image.shape[1] != (weight.shape[0] if transposed else weight.shape[1] * group)
+        or weight.shape[0] % group
+    ):
+        raise ValueError(f"weights {weight.shape} in {group} groups do not fit {image.shape}")
+    return group
 
 
 def pool(call: Call) -> Sequence[Tensor]:
