@@ -152,10 +152,7 @@ def _provenance(origin: Origin, graph: Exported, parities: Sequence[Parity]) -> 
         "exporter": graph.exporter,
         "exporters": {"operators": graph.operators, "failed": graph.failed},
         "opset": OPSET,
-        "parity": [
-            {name: value for name, value in asdict(each).items() if name != "rounding" or value}
-            for each in parities
-        ],
+        "parity": [asdict(each) for each in parities],
     }
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
+from cspine.errors import ModelError
 from cspine.onnxfile import Node, OnnxFile
 from cspine.onnxtensor import Constant, dtype_name
 from cspine.shapes.infer import infer
@@ -88,17 +89,37 @@ def complexity(model: OnnxFile) -> Complexity:
     )
 
 
+def weighted_flops(model: OnnxFile) -> list[tuple[Node, int]]:
+    """Return the FLOPs of each weighted operator, in the graph's order.
+
+    Raises
+    ------
+    ModelError
+        If a shape is not understood.
+    """
+    shapes = infer(model)
+    if shapes.gaps:
+        raise ModelError(f"FLOPs of the model are unknown: {shapes.gaps[0]}")
+    return _flops(model, shapes.tensors)
+
+
+def _flops(model: OnnxFile, tensors: Mapping[str, Tensor]) -> list[tuple[Node, int]]:
+    return [
+        (node, 2 * _multiply_adds(node, tensors))
+        for node in model.nodes
+        if node.op_type in WEIGHTED
+    ]
+
+
 def _counts(model: OnnxFile, tensors: Mapping[str, Tensor]) -> tuple[int, int]:
     """Return FLOPs in all and those in integers."""
     written = {name: node for node in model.nodes for name in node.outputs}
-    total = integers = 0
-    for node in model.nodes:
-        if node.op_type in WEIGHTED:
-            flops = 2 * _multiply_adds(node, tensors)
-            total += flops
-            if all(_from_integers(name, written, model) for name in node.inputs[:2]):
-                integers += flops
-    return total, integers
+    counts = _flops(model, tensors)
+    return sum(flops for _, flops in counts), sum(
+        flops
+        for node, flops in counts
+        if all(_from_integers(name, written, model) for name in node.inputs[:2])
+    )
 
 
 def _multiply_adds(node: Node, tensors: Mapping[str, Tensor]) -> int:

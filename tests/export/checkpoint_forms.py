@@ -19,9 +19,6 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from cspine_export.graph.interface import Interface
-from cspine_export.parity import random_feeds
-
 # A network, an example of its input, and where to save it.
 Save = Callable[[nn.Module, Tensor, Path], None]
 
@@ -29,42 +26,6 @@ Save = Callable[[nn.Module, Tensor, Path], None]
 def own_tensors(network: nn.Module) -> dict[str, Tensor]:
     """A state of parameters, as ``state_dict(keep_vars=True)`` has it."""
     return network.state_dict(keep_vars=True)
-
-
-def with_statistics(network: nn.Module, interface: Interface) -> nn.Module:
-    """Give a fresh network scales and statistics of BatchNorm as training leaves them.
-
-    With scales of one, as fresh networks have them, forty blocks of an EfficientNet amplify the
-    rounding of float32 until PyTorch disagrees with itself.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.1, 0.5)
-            module.momentum = None  # the mean over all batches
-    images = [
-        torch.from_numpy(random_feeds(interface, seed=seed)[-1][interface.input])
-        for seed in range(100, 108)
-    ]
-    with torch.no_grad():
-        for batch in (images[:4], images[4:]):
-            network.train()(torch.cat(batch))
-        if interface.map:
-            _fit_head(network.eval(), torch.cat(images))
-    return network.eval()
-
-
-def _fit_head(network: nn.Module, images: Tensor) -> None:
-    """Let the last layer tell images apart, as a trained one does; a fresh one answers alike."""
-    head = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
-    pooled: list[Tensor] = []
-    handle = head.register_forward_pre_hook(lambda _, given: pooled.append(given[0]))
-    network(images)
-    handle.remove()
-    centred = pooled[0] - pooled[0].mean(0)
-    _, spread, axes = torch.linalg.svd(centred, full_matrices=False)
-    count = head.out_features
-    head.weight.copy_(axes[:count] / spread[:count, None] * len(images) ** 0.5)
-    head.bias.copy_(-(head.weight @ pooled[0].mean(0)))
 
 
 def training_dict(network: nn.Module) -> dict[str, object]:

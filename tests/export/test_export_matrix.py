@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import nn
 
-from checkpoint_forms import FORMS, with_statistics
+from checkpoint_forms import FORMS
 from cspine.backends import Backend, open_backend
 from cspine.errors import ModelError
 from cspine.spec import Architecture
@@ -25,6 +25,7 @@ from cspine_export.checkpoint import load_checkpoint
 from cspine_export.graph.exported import Exported, to_onnx
 from cspine_export.graph.interface import Interface
 from cspine_export.parity import compare, random_feeds, reference_of
+from cspine_int8.seeded import with_statistics
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.:DeprecationWarning")
 

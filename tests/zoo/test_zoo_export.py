@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import nn
 
-from checkpoint_forms import FORMS, with_statistics
+from checkpoint_forms import FORMS
 from cspine.backends import Backend, open_backend
 from cspine.errors import ModelError
 from cspine.pipeline_file import shipped_spec
@@ -28,6 +28,7 @@ from cspine_export.graph.exported import Exported, to_onnx
 from cspine_export.graph.interface import Interface
 from cspine_export.parity import Parity, compare, random_feeds, reference_of
 from cspine_export.published import PUBLISHED, Published
+from cspine_int8.seeded import with_statistics
 
 pytest.importorskip("timm")
 pytest.importorskip("torchvision")
@@ -78,7 +79,6 @@ def made(request: pytest.FixtureRequest, figures: dict[str, dict[str, Any]]) -> 
         "megabytes": round(len(exported.data) / 1e6, 1),
         "relative": max(each.relative for each in parities),
         "change": max(each.change for each in parities),
-        "rounding": max((each.rounding or 0.0 for each in parities), default=0.0),
         "forms": [],
     }
     yield result

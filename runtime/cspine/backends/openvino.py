@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from threading import Lock
 
 import numpy as np
@@ -17,9 +18,9 @@ except ImportError as error:
 
 
 class OpenVino:
-    """A model compiled by OpenVINO for this CPU."""
+    """A model compiled by OpenVINO for this CPU: a serialised ONNX model, or a file of its own."""
 
-    def __init__(self, model: bytes, *, threads: int | None = None) -> None:
+    def __init__(self, model: bytes | Path, *, threads: int | None = None) -> None:
         settings: dict[str, object] = {
             "PERFORMANCE_HINT": "LATENCY",
             # Where the CPU has bf16 OpenVINO would use it unasked; the graph names the precision.
