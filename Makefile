@@ -8,6 +8,7 @@
 # make validate-statistics  how often both gates err, and whether intervals hold, by simulation
 # make live    the latency gate shown slowed stages on this machine, as a record
 # make zoo     the published sizes, with timm and torchvision, in an environment of their own
+# make bench-int8  our INT8 of the published networks against other tools', in that environment
 # make fuzz    ten thousand damaged files through the isolated reader, as a record
 # make lean    the device's wheel in an empty environment: no extras, `cspine run` and `verify` work
 # make train   the reference checkpoints anew, from simulated studies
@@ -23,10 +24,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 QUIET ?= --quiet
 
 TORCH := torch==2.13.0
+NNCF := nncf==3.4.0
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 RECORD = $(shell date +%Y-%m-%d)-$(shell uname -m)-$(shell nproc)cpu
 
-.PHONY: demo test check bench verify admission audit validate-statistics live fuzz zoo lean train lock clean
+.PHONY: demo test check bench verify admission audit validate-statistics live fuzz zoo bench-int8 lean train lock clean
 
 demo: $(READY)
 	$(BIN)/cspine demo
@@ -83,6 +85,12 @@ fuzz: $(READY)
 zoo: $(ZOO)/.ready
 	$(ZOO)/bin/python -m pytest tests/zoo -m "" --zoo-record benchmarks/records/$(RECORD)-zoo.json
 	$(BIN)/python tests/export/test_export_docs.py
+
+bench-int8: $(ZOO)/.ready
+	$(ZOO)/bin/python -m pip --disable-pip-version-check install $(QUIET) $(NNCF)
+	$(ZOO)/bin/python -m cspine_int8 --record benchmarks/records/$(RECORD)-int8.json \
+	  --files build/int8
+	$(BIN)/python tests/unit/test_docs_int8.py
 
 lean: build/demo/xray.cspine
 	tests/lean.sh build/demo

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import gc
+import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cspine.backends import Backend, open_backend
+from cspine.backends import Array, Backend, open_backend
 from cspine.backends.openvino import OpenVino
 from cspine_bench.latency.machine import Machine, void_reasons
 from cspine_bench.latency.ratio import blocks, ratio_interval
@@ -23,6 +26,7 @@ from cspine_int8.peers import OURS, PEERS
 from cspine_int8.record import Arm, Result, Share
 
 FP32 = "fp32"
+Times = NDArray[np.int64]  # nanoseconds, (blocks, batches)
 _BLOCKS = 9
 _SEED = 5
 
@@ -97,8 +101,9 @@ def opened(path: Path, runtime: str, *, threads: int) -> Backend:
 
 def _crash(path: Path, runtime: str, subject: Subject, folder: Path) -> str | None:
     """Return what becomes of a process that loads and runs a file, if it ends badly."""
-    feeds = folder / "feed.npz"
-    np.savez(feeds, **{name: np.asarray(value) for name, value in subject.test[0].items()})
+    feeds = folder / "feed.pickle"
+    with feeds.open("wb") as file:
+        pickle.dump(dict(subject.test[0]), file)
     command = [sys.executable, "-m", "cspine_int8.alone", str(path), runtime, str(feeds)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)  # noqa: S603
     if done.returncode < 0:
@@ -106,14 +111,12 @@ def _crash(path: Path, runtime: str, subject: Subject, folder: Path) -> str | No
     return (done.stderr.strip().splitlines() or ["fails"])[-1] if done.returncode else None
 
 
-def _times(
-    backends: Mapping[str, Backend], subject: Subject
-) -> tuple[dict[str, np.ndarray[tuple[int, int], np.dtype[np.int64]]], list[str]]:
+def _times(backends: Mapping[str, Backend], subject: Subject) -> tuple[dict[str, Times], list[str]]:
     """Return nanoseconds (blocks, batches) by arm, and why they say nothing, if they do not."""
     machine = Machine()
     states = [machine.look()]
     for backend in backends.values():
-        warm_up([lambda backend=backend: backend.run(subject.test[0])])  # type: ignore[misc]
+        warm_up([partial(backend.run, subject.test[0])])
     rows: dict[str, list[list[int]]] = {name: [] for name in backends}
     gc.collect()
     gc.disable()  # a collection would fall on one arm by chance
@@ -128,13 +131,13 @@ def _times(
     return {name: np.array(each) for name, each in rows.items()}, void_reasons(states)
 
 
-def _timed(backend: Backend, feed: Mapping[str, np.ndarray]) -> int:  # type: ignore[type-arg]
+def _timed(backend: Backend, feed: Mapping[str, Array]) -> int:
     start = time.perf_counter_ns()
     backend.run(feed)
     return time.perf_counter_ns() - start
 
 
-def _speed(reference: Sequence[Sequence[int]], candidate: Sequence[Sequence[int]]) -> Share:
+def _speed(reference: Times, candidate: Times) -> Share:
     """Return how many times as fast the candidate is."""
     found = ratio_interval(reference, candidate, seed=_SEED)
     return Share(round(1 / found.ratio, 3), round(1 / found.high, 3), round(1 / found.low, 3))

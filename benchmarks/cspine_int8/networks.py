@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -107,7 +108,7 @@ def _detector(part: str) -> Subject:
     torch.manual_seed(_SEED)
     side = DETECTOR.arguments["min_size"]
     image = Interface("image", (1, side, side), ("maps",))
-    model = build_network(
+    model: Any = build_network(
         Architecture(
             factory=DETECTOR.factory,
             arguments={**DETECTOR.arguments, "weights": None, "weights_backbone": None},
@@ -149,4 +150,5 @@ class _OneTensor(torch.nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Return the map of the coarsest scale."""
-        return list(self.backbone(image).values())[-1]
+        maps: dict[str, torch.Tensor] = self.backbone(image)
+        return list(maps.values())[-1]

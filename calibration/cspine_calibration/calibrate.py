@@ -2,40 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import msgspec
 
-from cspine.bundle import Bundle, emission_path, fp32_path, table_path
-from cspine.device import tools
-from cspine.errors import BundleError, ModelError
+from cspine.bundle import Bundle, emission_of, emission_path, fp32_path, table_path
+from cspine.device import this_device, tools
+from cspine.errors import BundleError, CspineError, ModelError
 from cspine.files import sha256
-from cspine.findings import Identity
-from cspine.pipeline import Pipeline
-from cspine.session import Session
 from cspine.spec import Network
 from cspine_bench.cases import CaseSet, study_digest
 from cspine_calibration.emit import emit
 from cspine_calibration.observe import Observer
+from cspine_calibration.progress import Progress, State
+from cspine_calibration.smoke import FLOOR_DB, smoke
 from cspine_calibration.table import CalibrationTable
+from cspine_calibration.targets import Precision, find_target
+from cspine_calibration.tuning import fp32_pipeline, tune
 
 # What turned files into the pixels that the networks saw.
 _READING = ("imagecodecs", "opencv-python-headless", "pydicom")
+
+
+def _silent(done: int, total: int) -> None:
+    """Show nothing."""
 
 
 def calibrate(
     bundle: Bundle,
     cases: CaseSet,
     *,
+    tuning: CaseSet | None = None,
     threads: int | None,
     progress: Callable[[int, int], None],
+    trials: Callable[[int, int], None] = _silent,
 ) -> Bundle:
     """Observe every network of a bundle on real studies and add the tables to it.
 
     Studies go through the pipeline itself in FP32, so each network sees exactly what it will see
-    on a device: the classifier the crops that the localiser gave.
+    on a device: the classifier the crops that the localiser gave. After a kill, the studies that
+    were done are not read again; the tables are the same bytes.
+
+    Parameters
+    ----------
+    tuning
+        Cases on which the estimator of each tensor is chosen; ``None`` chooses none.
+    progress, trials
+        Called with the studies observed, or the ranges tried for one network, and their number.
 
     Returns
     -------
@@ -45,73 +61,147 @@ def calibrate(
     Raises
     ------
     ModelError
-        If every study is refused.
+        If every study is refused, each image is constant, or a network is broken. Nothing is
+        written.
     """
     observers = {
         stage.id: Observer(bundle.model(stage.id), threads=threads)
         for stage in bundle.spec.networks
     }
-    identity = Identity(
-        pipeline=bundle.spec.name,
-        bundle=bundle.digest,
-        backend="onnxruntime",
-        precision="fp32",
-        target=None,
+    journal = Progress(
+        bundle.path.with_name(bundle.path.name + ".calibration"),
+        key={
+            "bundle": bundle.digest,
+            "set": cases.digest,
+            "cases": len(cases.cases),
+            "threads": threads,
+            "device": this_device().facts(),
+            "tools": tools("cspine", *_READING, "numpy", "onnx", "onnxruntime"),
+        },
     )
-    sessions = {name: Session(name, observer) for name, observer in observers.items()}
-    pipeline = Pipeline(bundle.spec, sessions=sessions, identity=identity)
-    seen: list[str] = []
-    answered = 0
-    for number, case in enumerate(cases.cases, 1):
-        study = case.read()
-        answered += pipeline.run(study).findings.refusal is None
-        # A network may have seen what a later one refused.
-        seen.append(study_digest(study))
-        progress(number, len(cases.cases))
-    if not answered:
-        raise ModelError("every study of the set is refused, so there is nothing to calibrate on")
-    files: dict[str, bytes] = {}
-    provenance: dict[str, dict[str, Any]] = {}
-    for stage in bundle.spec.networks:
-        table = observers[stage.id].table(
-            set_digest=cases.digest, preprocessing_digest=preprocessing_digest(stage)
-        )
-        files[table_path(stage.id)] = table.to_bytes()
-        provenance[table_path(stage.id)] = {
-            "cases": answered,
-            "refused": len(cases.cases) - answered,
+    state = _observe(bundle, observers, cases, journal=journal, progress=progress)
+    try:
+        _check_answered(state)
+        tables = {
+            stage.id: observers[stage.id].table(
+                set_digest=cases.digest, preprocessing_digest=preprocessing_digest(stage)
+            )
+            for stage in bundle.spec.networks
+        }
+        tuned_on: tuple[str, ...] = ()
+        if tuning:
+            tables, tuned_on = tune(bundle, tables, tuning, threads=threads, progress=trials)
+    except CspineError:
+        journal.remove()
+        raise
+    refused = sum(state.refusals.values())
+    provenance: dict[str, dict[str, Any]] = {
+        table_path(name): {
+            "cases": state.done - refused,
+            "refused": refused,
             "samples": table.samples,
             "set_digest": cases.digest,
-            "studies": sorted(seen),
+            "studies": sorted(state.studies),
             "tensors": len(table.tensors),
             "tools": tools("cspine", *_READING, "numpy", "onnx", "onnxruntime"),
+            "tuned_on": sorted(tuned_on),
         }
+        for name, table in tables.items()
+    }
+    files = {table_path(name): table.to_bytes() for name, table in tables.items()}
+    stale = [name for name in bundle.manifest.files if emission_of(name)]
+    calibrated = bundle.extended(files, provenance, drop=stale)
+    journal.remove()
+    return calibrated
+
+
+def _observe(
+    bundle: Bundle,
+    observers: Mapping[str, Observer],
+    cases: CaseSet,
+    *,
+    journal: Progress,
+    progress: Callable[[int, int], None],
+) -> State:
+    """Run the cases that the journal does not hold yet, and return what became of all."""
+    state = journal.read() or State(done=0, studies=(), refusals={}, networks={})
+    for name, seen in state.networks.items():
+        observers[name].resume(seen)
+    pipeline = fp32_pipeline(bundle, observers)
+    # A network may have seen what a later one refused.
+    studies, refusals = list(state.studies), Counter(state.refusals)
+
+    def reached(done: int) -> State:
+        networks = {name: observer.seen() for name, observer in observers.items()}
+        return State(done, tuple(studies), dict(refusals), networks)
+
+    for number, case in enumerate(cases.cases[state.done :], state.done + 1):
+        study = case.read()
+        refusal = pipeline.run(study).findings.refusal
+        refusals.update([refusal.code] if refusal else [])
+        studies.append(study_digest(study))
+        progress(number, len(cases.cases))
+        if journal.due():
+            journal.write(reached(number))
     pipeline.close()
-    stale = [name for name in bundle.manifest.files if name.endswith(".int8.onnx")]
-    return bundle.extended(files, provenance, drop=stale)
+    return reached(len(cases.cases))
 
 
-def emit_targets(bundle: Bundle, targets: Sequence[str], *, estimator: str) -> Bundle:
-    """Add the INT8 models of every network for some targets.
+def _check_answered(state: State) -> None:
+    if sum(state.refusals.values()) == state.done:
+        codes = ", ".join(f"{code} {count}" for code, count in sorted(state.refusals.items()))
+        raise ModelError(
+            f"every study of the set is refused ({codes}), so there is nothing to calibrate on; "
+            "is it a set for this pipeline?"
+        )
+
+
+def emit_targets(
+    bundle: Bundle, targets: Sequence[str], *, estimator: str, precision: Precision | None = None
+) -> Bundle:
+    """Add the models of every network for some targets.
+
+    Parameters
+    ----------
+    precision
+        ``None`` leaves it to each target's row.
 
     Raises
     ------
     BundleError
         If a network has no calibration table.
     ModelError
-        If a table belongs to another model or was taken with another preprocessing.
+        If a table belongs to another model or was taken with another preprocessing, a target has
+        no such precision, or an emission computes something else than its network.
     """
     files: dict[str, bytes] = {}
     provenance: dict[str, dict[str, Any]] = {}
+    device = this_device()
     for stage in bundle.spec.networks:
         table = read_table(bundle, stage)
+        facts = bundle.manifest.provenance[table_path(stage.id)]
         for target in targets:
-            emission = emit(bundle.model(stage.id), table, target=target, estimator=estimator)
-            files[emission_path(stage.id, target)] = emission.model
-            provenance[emission_path(stage.id, target)] = {
+            chosen = precision or find_target(target).precisions[0]
+            emission = emit(
+                bundle.model(stage.id),
+                table,
+                target=target,
+                precision=chosen,
+                estimator=estimator,
+            )
+            seen = smoke(
+                bundle.model(stage.id), emission.model, table, target=target, device=device
+            )
+            name = emission_path(stage.id, target, precision=chosen)
+            files[name] = emission.model
+            provenance[name] = {
                 **asdict(emission.summary),
+                # The decibels differ in their last digit from CPU to CPU, and a bundle's digest
+                # must not; that they are above the floor does not.
+                "checked": {"backend": seen.backend, "least_db": FLOOR_DB},
                 "tools": tools("cspine", "numpy", "onnx"),
-                "studies": bundle.manifest.provenance[table_path(stage.id)]["studies"],
+                "studies": facts["studies"],
+                "tuned_on": facts.get("tuned_on", []),  # older tables were never tuned
                 "from": sha256(bundle.read(fp32_path(stage.id))),
             }
     return bundle.extended(files, provenance)

@@ -7,18 +7,20 @@ from typing import Any
 
 import click
 
-from cspine.bundle import Bundle, emission_path, table_path
+from cspine.bundle import Bundle, emission_of, table_path
 from cspine.console import bundle_argument, counter, emit_json, json_option, table, threads_option
 from cspine.errors import ModelError, missing_extra
-from cspine_calibration.estimate import DEFAULT, ESTIMATORS
-from cspine_calibration.targets import TARGETS
+from cspine_calibration.choices import METHODS, TUNED
+from cspine_calibration.estimate import DEFAULT
+from cspine_calibration.targets import DEFAULT_TARGETS, TARGETS, Precision
 
 estimator_option = click.option(
     "--estimator",
-    type=click.Choice(ESTIMATORS),
+    type=click.Choice(METHODS),
     default=DEFAULT,
     show_default=True,
-    help="How ranges are taken from the table.",
+    help="How ranges are taken from the table; `tuned` takes for each tensor what the table "
+    "records.",
 )
 
 
@@ -29,7 +31,7 @@ estimator_option = click.option(
     "folder",
     type=click.Path(path_type=Path),
     required=True,
-    help="Case set; its split `calibration` is used.",
+    help="Case set; its split `calibration` is used, and `tuning` for `--estimator tuned`.",
 )
 @estimator_option
 @threads_option
@@ -37,24 +39,32 @@ estimator_option = click.option(
 def calibrate(
     bundle: Path, folder: Path, estimator: str, threads: int | None, as_json: bool
 ) -> None:
-    """Observe BUNDLE's models on a calibration set, then emit INT8 for every target.
+    """Observe BUNDLE's models on a calibration set, then emit INT8 for the usual targets.
 
-    The tables go into the bundle, so that other targets can be emitted later without the data.
+    The tables go into the bundle, so that other targets can be emitted later without the data. What
+    was interrupted goes on where it stopped, from the file NAME.calibration beside the bundle.
 
     \b
     Example:
       cspine calibrate build/xray.cspine --set cases/
     """
-    _require_onnx()
+    require_onnx()
     from cspine_bench.accuracy.verdict import answered_levels
     from cspine_bench.cases import read_cases
     from cspine_calibration import calibrate as room
 
     opened = Bundle.open(bundle)
-    cases = read_cases(folder, split="calibration", levels=answered_levels(opened))
-    calibrated = room.calibrate(opened, cases, threads=threads, progress=counter("case"))
-    emitted = room.emit_targets(calibrated, tuple(TARGETS), estimator=estimator)
-    _report(emitted, tuple(TARGETS), as_json)
+    levels = answered_levels(opened)
+    calibrated = room.calibrate(
+        opened,
+        read_cases(folder, split="calibration", levels=levels),
+        tuning=read_cases(folder, split="tuning", levels=levels) if estimator == TUNED else None,
+        threads=threads,
+        progress=counter("case"),
+        trials=counter("trial"),
+    )
+    emitted = room.emit_targets(calibrated, DEFAULT_TARGETS, estimator=estimator)
+    _report(emitted, DEFAULT_TARGETS, as_json)
 
 
 @click.command()
@@ -67,42 +77,57 @@ def calibrate(
     required=True,
     help="May be given several times.",
 )
+@click.option(
+    "--precision",
+    type=click.Choice(["int8", "fp16"]),
+    help="[default: fp16 for trt-rtx, int8 for every other target]",
+)
 @estimator_option
 @json_option
-def emit(bundle: Path, targets: tuple[str, ...], estimator: str, as_json: bool) -> None:
-    """Emit BUNDLE's INT8 models for a target, from its calibration tables and no data.
+def emit(
+    bundle: Path,
+    targets: tuple[str, ...],
+    precision: Precision | None,
+    estimator: str,
+    as_json: bool,
+) -> None:
+    """Emit BUNDLE's INT8 or FP16 models for a target, from its calibration tables and no data.
 
     \b
     Example:
       cspine emit build/xray.cspine --target ort-x64-vnni --target trt
     """
-    _require_onnx()
+    require_onnx()
     from cspine_calibration.calibrate import emit_targets
 
-    _report(emit_targets(Bundle.open(bundle), targets, estimator=estimator), targets, as_json)
+    opened = Bundle.open(bundle)
+    emitted = emit_targets(opened, targets, estimator=estimator, precision=precision)
+    _report(emitted, targets, as_json)
 
 
-def emission_rows(bundle: Bundle, targets: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return what became of each network for each target, from the bundle's provenance."""
+def emission_rows(bundle: Bundle) -> list[dict[str, Any]]:
+    """Return what the provenance says of each emission."""
     rows: list[dict[str, Any]] = []
     for stage in bundle.spec.networks:
-        for target in targets:
-            name = emission_path(stage.id, target)
-            facts = bundle.manifest.provenance[name]
-            rows.append({"stage": stage.id, "bytes": len(bundle.read(name)), **facts})
+        for name, facts in bundle.manifest.provenance.items():
+            found = emission_of(name)
+            if found and found.stage == stage.id:
+                told = {"precision": found.precision, **facts}
+                rows.append({"stage": stage.id, "bytes": len(bundle.read(name)), **told})
     return rows
 
 
 def emission_table(rows: list[dict[str, Any]]) -> str:
     """Lay out emissions."""
-    header = ["stage", "target", "estimator", "convolutions", "INT8", "adds", "MB"]
+    header = ["stage", "target", "precision", "estimator", "convolutions", "INT8", "adds", "MB"]
     return table(
         header,
         [
             [
                 row["stage"],
                 row["target"],
-                row["estimator"],
+                row["precision"].upper(),
+                row["estimator"] or "",
                 row["convolutions"],
                 row["quantized"],
                 row["adds"],
@@ -114,7 +139,7 @@ def emission_table(rows: list[dict[str, Any]]) -> str:
 
 
 def _report(bundle: Bundle, targets: tuple[str, ...], as_json: bool) -> None:
-    rows = emission_rows(bundle, targets)
+    rows = [row for row in emission_rows(bundle) if row["target"] in targets]
     tables = {
         stage.id: bundle.manifest.provenance[table_path(stage.id)] for stage in bundle.spec.networks
     }
@@ -123,14 +148,19 @@ def _report(bundle: Bundle, targets: tuple[str, ...], as_json: bool) -> None:
         return
     for stage, facts in tables.items():
         click.echo(
-            f"{stage}: {facts['tensors']} tensors over {facts['samples']} samples "
-            f"of {facts['cases']} cases"
+            f"{stage}: {facts['tensors']} tensors over {_count(facts['samples'], 'sample')} "
+            f"of {_count(facts['cases'], 'case')}"
         )
     click.echo("\n" + emission_table(rows))
     click.echo(f"\n{bundle.path}: bundle {bundle.digest[:16]}")
 
 
-def _require_onnx() -> None:
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def require_onnx() -> None:
+    """Say how to install onnx if it is absent."""
     try:
         import onnx  # noqa: F401
     except ImportError as error:

@@ -20,8 +20,10 @@ def bar(graph: Graph, unit: Unit, target: Target) -> str | None:
         return head
     if unit.kind != "Conv" or unit.weight not in graph.constants:
         return None
+    if not target.every_tensor and unit.input in graph.points:
+        return "one pixel an image: a product with a vector gains nothing"
     writes, reads, *kernel = graph.constants[unit.weight].dims
-    if target.tensor_cores and not _suits_tensor_cores(
+    if target.tensor_cores and not suits_tensor_cores(
         (writes, reads),
         kernel,
         grouped=_groups(graph, unit) > 1,
@@ -49,7 +51,7 @@ def _groups(graph: Graph, unit: Unit) -> int:
     return next((a.i for a in graph.nodes[unit.node].attribute if a.name == "group"), 1)
 
 
-def _suits_tensor_cores(
+def suits_tensor_cores(
     channels: tuple[int, int], kernel: Sequence[int], *, grouped: bool, first: bool
 ) -> bool:
     """Apply the rule by which NVIDIA's Model Optimizer admits an INT8 convolution."""

@@ -1,6 +1,6 @@
 """From the statistics of a tensor to the range its integers shall cover.
 
-Three estimators, all pure functions of the statistics:
+Four estimators, all pure functions of the statistics:
 
 ``minmax``
     The smallest and the largest number seen. Nothing is clipped.
@@ -10,6 +10,10 @@ Three estimators, all pure functions of the statistics:
     The range with the least expected squared error, the rounding inside it and the clipping
     outside it weighed against each other. Numbers are taken as spread evenly within a histogram
     bin, for which the error has a closed form; each end is searched over six octaves.
+``entropy``
+    The range that loses the least information (:mod:`cspine_calibration.entropy`).
+
+Which one a tensor takes may also be written in the table: :mod:`cspine_calibration.choices`.
 """
 
 from __future__ import annotations
@@ -20,10 +24,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from cspine.errors import ModelError, did_you_mean
+from cspine_calibration.entropy import entropy_threshold
 from cspine_calibration.table import TensorStatistics
 from cspine_calibration.targets import Grid
 
-ESTIMATORS = ("minmax", "percentile", "mse")
+ESTIMATORS = ("minmax", "percentile", "mse", "entropy")
 # Trained networks lose more by what the others clip than they gain in resolution;
 # tests/pipeline/test_emission.py measures it on the shipped ones.
 DEFAULT = "minmax"
@@ -75,6 +80,8 @@ def clip_range(statistics: TensorStatistics, *, grid: Grid, estimator: str) -> t
             return _percentile(statistics)
         case "mse":
             return _least_squares(statistics, grid)
+        case "entropy":
+            return _least_divergence(statistics, grid)
         case _:
             raise ModelError(
                 f"unknown estimator {estimator!r}, expected one of {', '.join(ESTIMATORS)}"
@@ -131,6 +138,14 @@ def _least_squares(statistics: TensorStatistics, grid: Grid) -> tuple[float, flo
         low, high = best((low, end) for end in highs)
         low, high = best((end, high) for end in lows)
     return low, high
+
+
+def _least_divergence(statistics: TensorStatistics, grid: Grid) -> tuple[float, float]:
+    integers = grid.high - grid.low + 1
+    # A sign costs one bit, and so does a grid that keeps half its integers for it in vain.
+    whole = statistics.non_negative and not grid.symmetric
+    threshold = entropy_threshold(statistics.histogram, levels=integers if whole else integers // 2)
+    return max(-threshold, statistics.minimum), min(threshold, statistics.maximum)
 
 
 def _float32(scale: float) -> float:

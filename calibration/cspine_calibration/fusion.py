@@ -17,7 +17,10 @@ import onnxruntime as ort
 from cspine.errors import BackendError
 from cspine.onnxfile import read_onnx
 
-_FLOAT_KERNELS = frozenset({"Conv", "ConvTranspose", "FusedConv", "Gemm", "FusedGemm"})
+_FLOAT_KERNELS = frozenset(
+    {"Conv", "ConvTranspose", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul"}
+)
+_INTEGER_KERNELS = ("QLinear", "QGemm", "MatMulInteger")
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class Fusion:
     Attributes
     ----------
     integer
-        How many integer kernels of each operator: ``QLinearConv``, ``QLinearAdd``, ``QGemm``...
+        How many integer kernels of each operator: ``QLinearConv``, ``QLinearAdd``, ``QGemm``,
+        ``MatMulIntegerToFloat``...
     floating
         (operator, name) of each weighted operator that is still computed in float.
     conversions
@@ -74,7 +78,7 @@ def integer_kernels(model: bytes) -> Fusion:
         integer={
             operator: count
             for operator, count in sorted(operators.items())
-            if operator.startswith(("QLinear", "QGemm"))
+            if operator.startswith(_INTEGER_KERNELS)
         },
         floating=tuple(
             (node.op_type, node.name or node.outputs[0])

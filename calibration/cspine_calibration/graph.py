@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from cspine.errors import ModelError
 
-WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm"})
+WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 # Every output value is an input value, so quantising before or after is the same.
 COMMUTING = frozenset(
     {
@@ -39,9 +39,13 @@ _FUSED = frozenset({"Relu", "Clip"})
 _THRESHOLDED = frozenset({"Sigmoid", "Softmax"})
 # They look at a tensor's shape, so nothing of its values reaches what follows them.
 _VALUELESS = frozenset({"Shape", "Size"})
+_GLOBAL = frozenset({"GlobalAveragePool", "GlobalMaxPool"})
+_REDUCTIONS = frozenset({"ReduceMean", "ReduceMax"})
+_ROWS_AND_COLUMNS = ({2, 3}, {-2, -1})
 _CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
 # Q/DQ with an axis, which per-channel weights need, exist from here on.
 _MIN_OPSET = 13
+_MATRIX = 2
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,19 @@ class Graph:
         """Return a node's name, or that of its output if it has none."""
         return str(self.nodes[node].name or self.nodes[node].output[0])
 
+    def rank(self, tensor: str) -> int | None:
+        """Return how many axes the file says a tensor has; ``None`` if it does not say."""
+        return self._ranks.get(tensor)
+
+    @cached_property
+    def _ranks(self) -> Mapping[str, int]:
+        stated = (*self.model.graph.value_info, *self.model.graph.input, *self.model.graph.output)
+        return {
+            value.name: len(value.type.tensor_type.shape.dim)
+            for value in stated
+            if value.type.tensor_type.HasField("shape")
+        }
+
     def producer(self, tensor: str) -> str:
         """Return the operator that writes a tensor; empty for an input."""
         index = self.producers.get(tensor)
@@ -143,8 +160,16 @@ class Graph:
                 output=self._fused_output(node),
             )
             for index, node in enumerate(self.nodes)
-            if node.op_type in WEIGHTED
+            if node.op_type in WEIGHTED and self._has_weights(node)
         }
+
+    def _has_weights(self, node: onnx.NodeProto) -> bool:
+        """Return whether a product of matrices is one with weights, not of two activations."""
+        return node.op_type != "MatMul" or (
+            node.input[1] in self.constants
+            and len(self.constants[node.input[1]].dims) == _MATRIX
+            and node.input[0] not in self.constants
+        )
 
     @cached_property
     def residuals(self) -> Mapping[int, Residual]:
@@ -165,14 +190,27 @@ class Graph:
         """Return why a unit's output must stay in float, or ``None`` if it need not.
 
         A head's result decides: it reaches an output of the graph without passing another weighted
-        operator, or goes through a sigmoid or softmax.
+        operator, or goes through a sigmoid or softmax. A sigmoid whose result only scales another
+        activation, as in SiLU and in squeeze and excitation, is a gate and decides nothing.
         """
         if tensor in self._exposed:
             return "head: its result reaches an output"
         for follower in self._followers(tensor):
-            if follower.op_type in _THRESHOLDED:
+            if follower.op_type in _THRESHOLDED and not self._scales(follower):
                 return f"head: it feeds a {follower.op_type}"
         return None
+
+    def decides(self, tensor: str) -> bool:
+        """Return whether a tensor is what a head gives, or what a head reads."""
+        readers = (self.producers[node.output[0]] for node in self._followers(tensor))
+        return self.head(tensor) is not None or any(
+            reader in self.units and self.head(self.units[reader].output) for reader in readers
+        )
+
+    def _scales(self, node: onnx.NodeProto) -> bool:
+        """Return whether a node's result does nothing but multiply."""
+        readers = self.consumers.get(node.output[0], ())
+        return bool(readers) and all(self.nodes[index].op_type == "Mul" for index, _ in readers)
 
     def carried(self, node: int) -> tuple[int, ...]:
         """Return which inputs' values a node passes on as they are; none if it computes."""
@@ -202,6 +240,43 @@ class Graph:
             yield node
             if node.op_type in COMMUTING:
                 yield from self._followers(node.output[0])
+
+    @cached_property
+    def bare(self) -> Mapping[str, str]:
+        """What leaves each unit and addition, by the tensor before its fused activation."""
+        units = [(unit.node, unit.output) for unit in self.units.values()]
+        additions = [(each.node, each.output) for each in self.residuals.values()]
+        named = ((self.nodes[node].output[0], output) for node, output in (*units, *additions))
+        return {before: output for before, output in named if before != output}
+
+    @cached_property
+    def points(self) -> frozenset[str]:
+        """Tensors of one pixel an image: what global pooling gives and what is made of that."""
+        found: set[str] = set()
+        for index, node in enumerate(self.nodes):
+            computed = {name for name in node.input if name and name not in self.constants}
+            if self.pools_globally(index) or (computed and computed <= found):
+                found.update(node.output)
+        return frozenset(found)
+
+    def pools_globally(self, index: int) -> bool:
+        """Return whether a node leaves one pixel of each channel."""
+        node = self.nodes[index]
+        if node.op_type not in _REDUCTIONS:
+            return node.op_type in _GLOBAL
+        axes = [list(each.ints) for each in node.attribute if each.name == "axes"]
+        if len(node.input) > 1 and node.input[1] in self.constants:
+            axes = [self.array(node.input[1]).tolist()]
+        return bool(axes) and set(axes[0]) in _ROWS_AND_COLUMNS
+
+    @cached_property
+    def activations(self) -> frozenset[str]:
+        """What is computed from the inputs and fused into nothing, but for what heads give."""
+        reached = set(self.inputs)
+        for node in self.nodes:
+            if node.op_type not in _VALUELESS and reached.intersection(node.input):
+                reached.add(node.output[0])
+        return frozenset(name for name in reached - set(self.bare) if not self.head(name))
 
     @cached_property
     def _exposed(self) -> frozenset[str]:

@@ -15,14 +15,20 @@ from cspine.files import sha256
 from cspine.layout import is_bundle
 from cspine.precision import believed, evidence_of
 from cspine.trust import standing
-from cspine_calibration.commands import emission_rows, emission_table
+from cspine_calibration.commands import emission_rows, emission_table, require_onnx
 from cspine_calibration.datasheet import read_datasheet, sheets_text, stage_sheets
+from cspine_calibration.targets import TARGETS
 
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
+@click.option(
+    "--target",
+    type=click.Choice(tuple(TARGETS)),
+    help="Lint instead: say what in the file breaks the rules of this target.",
+)
 @json_option
-def inspect(path: Path, as_json: bool) -> None:
+def inspect(path: Path, target: str | None, as_json: bool) -> None:
     """Say what is in PATH: a bundle, an ONNX model, or a TensorRT engine that `build` made.
 
     Of a bundle every file is verified, and who signed it is said; one that this machine's trust
@@ -32,11 +38,19 @@ def inspect(path: Path, as_json: bool) -> None:
     single ONNX model the kernels are counted too that ONNX Runtime makes of it here, so that one
     sees what really runs in integers.
 
+    With --target the file, ours or anyone's, is held against the rules of a target instead, and
+    nothing is run; of a bundle, the emission for that target of every stage. Exit code 1 if a
+    finding is an error: the runtime would refuse the file, misread it, or not compute in integers
+    what it quantizes. The rules are in docs/linter.md.
+
     \b
     Example:
       cspine inspect build/xray.cspine
+      cspine inspect model.onnx --target trt
     """
-    if is_bundle(path):
+    if target is not None:
+        _lint(path, target, as_json)
+    elif is_bundle(path):
         _bundle(Bundle.whole(path), as_json)
     elif path.suffix == ".onnx":
         _model(path, as_json)
@@ -47,7 +61,7 @@ def inspect(path: Path, as_json: bool) -> None:
 
 
 def _bundle(bundle: Bundle, as_json: bool) -> None:
-    emissions = emission_rows(bundle, bundle.targets)
+    emissions = emission_rows(bundle)
     models = [
         {
             "stage": stage.id,
@@ -94,7 +108,7 @@ def _bundle(bundle: Bundle, as_json: bool) -> None:
     for sheet in stages:
         click.echo(f"{sheet.stage}, a stage of kind {sheet.kind}")
         click.echo(sheets_text(sheet.models, pixels=sheet.pixels) + "\n")
-    click.echo(emission_table(emissions) if emissions else "no INT8 models")
+    click.echo(emission_table(emissions) if emissions else "no INT8 or FP16 models")
     click.echo()
     for found in evidence:
         click.echo(f"evidence: {found['backend']}, {found['target']}: {found['verdict']}")
@@ -105,11 +119,33 @@ def _bundle(bundle: Bundle, as_json: bool) -> None:
     click.echo(f"trust: {trust}")
 
 
-def _model(path: Path, as_json: bool) -> None:
+def _lint(path: Path, target: str, as_json: bool) -> None:
+    require_onnx()
+    from cspine_calibration.lint.lint import lint
+    from cspine_calibration.lint.report import report
+
+    if is_bundle(path):
+        bundle = Bundle.whole(path)
+        files = {stage.id: bundle.model(stage.id, target=target) for stage in bundle.spec.networks}
+        digest = bundle.digest
+    elif path.suffix == ".onnx":
+        files = {path.name: _read(path)}
+        digest = sha256(files[path.name])
+    else:
+        raise ModelError(f"{path}: expected a bundle or an .onnx file, for only they have targets")
+    findings = {name: lint(data, target=target, where=name) for name, data in files.items()}
+    report(findings, digest=digest, target=target, as_json=as_json)
+
+
+def _read(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _model(path: Path, as_json: bool) -> None:
+    data = _read(path)
     sheet = read_datasheet(data, model=path.stem, file=path.name, where=str(path))
     from cspine_calibration.fusion import integer_kernels  # onnxruntime, for this only
 

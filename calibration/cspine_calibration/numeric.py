@@ -5,11 +5,19 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 import numpy as np
 
-from cspine.backends import Array, Backend
+from cspine.backends import Array
 from cspine.errors import ModelError
+
+
+class Computes(Protocol):
+    """What can be compared: a backend, or less."""
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Return freshly owned arrays."""
 
 
 def sqnr(reference: Array, candidate: Array) -> float:
@@ -27,11 +35,11 @@ def sqnr(reference: Array, candidate: Array) -> float:
     ModelError
         If the shapes differ.
     """
-    return _decibels(*_energies(reference, candidate))
+    return decibels(*energies(reference, candidate))
 
 
 def compare(
-    reference: Backend, candidate: Backend, feeds: Iterable[Mapping[str, Array]]
+    reference: Computes, candidate: Computes, feeds: Iterable[Mapping[str, Array]]
 ) -> dict[str, float]:
     """Return, for every output of the reference, its SQNR over all cases together, in decibels.
 
@@ -52,22 +60,30 @@ def compare(
         for name, values in expected.items():
             if name not in got:
                 raise ModelError(f"candidate has outputs {', '.join(got)}, expected also {name!r}")
-            energies = _energies(values, got[name])
-            signal[name] += energies[0]
-            noise[name] += energies[1]
+            sums = energies(values, got[name])
+            signal[name] += sums[0]
+            noise[name] += sums[1]
     if not signal:
         raise ModelError("nothing to compare: no cases")
-    return {name: _decibels(signal[name], noise[name]) for name in signal}
+    return {name: decibels(signal[name], noise[name]) for name in signal}
 
 
-def _energies(reference: Array, candidate: Array) -> tuple[float, float]:
+def energies(reference: Array, candidate: Array) -> tuple[float, float]:
+    """Return the energy of the reference and that of the difference, to be added up over cases.
+
+    Raises
+    ------
+    ModelError
+        If the shapes differ.
+    """
     if reference.shape != candidate.shape:
         raise ModelError(f"shapes {reference.shape} and {candidate.shape} cannot be compared")
     exact = reference.astype(np.float64)
     return float(np.sum(exact**2)), float(np.sum((exact - candidate) ** 2))
 
 
-def _decibels(signal: float, noise: float) -> float:
+def decibels(signal: float, noise: float) -> float:
+    """Return the ratio of two energies in decibels; infinite if there is no noise."""
     if noise == 0.0:
         return math.inf
     return 10.0 * math.log10(signal / noise) if signal else -math.inf

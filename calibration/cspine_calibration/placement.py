@@ -44,6 +44,9 @@ class Placement:
     sources: Mapping[str, tuple[str, ...]]
 
 
+NOTHING = Placement((), (), (), (), frozenset(), {})
+
+
 def place(graph: Graph, target: Target) -> Placement:
     """Decide what a target quantises in a graph."""
     barred = {node: bar(graph, unit, target) for node, unit in graph.units.items()}
@@ -66,7 +69,7 @@ def place(graph: Graph, target: Target) -> Placement:
 
 def _spared(graph: Graph, units: Iterable[Unit], target: Target) -> Mapping[int, str | None]:
     """Return why each residual addition stays in float; ``None`` if it is quantised."""
-    written = {unit.output for unit in units}
+    written = _written(units, target)
     reasons: dict[int, str | None] = {}
     for node, addition in graph.residuals.items():
         if target.add_inputs == "skip":
@@ -90,21 +93,49 @@ def _demand(
     for addition in residuals:
         positions = {0, 1} - ({addition.conv} if target.add_inputs == "skip" else set())
         edges.update((addition.node, position) for position in positions)
-    tensors = {graph.nodes[node].input[position] for node, position in edges}
-    if target.quantize_outputs:
-        written = {unit.output for unit in units} | {addition.output for addition in residuals}
-        tensors |= written
+    written: set[str] = set()
+    if target.integer_outputs == "written":
+        written = _written(units, target) | {addition.output for addition in residuals}
+        edges |= _fed_integers(graph, written, target)
+        if target.every_tensor:
+            written |= graph.activations
         edges.update(edge for name in written for edge in graph.consumers.get(name, ()))
+    tensors = written | {graph.nodes[node].input[position] for node, position in edges}
     for index in reversed(range(len(graph.nodes))):
         if tensors.isdisjoint(graph.nodes[index].output):
             continue
         for position in graph.carried(index):
             edges.add((index, position))
-            if target.quantize_outputs:
+            if target.integer_outputs != "none":
                 tensors.add(graph.nodes[index].input[position])
     return frozenset(tensors), frozenset(
         edge for edge in edges if graph.nodes[edge[0]].input[edge[1]] in tensors
     )
+
+
+def _written(units: Iterable[Unit], target: Target) -> set[str]:
+    """Return what units may write as integers."""
+    # onnxruntime multiplies matrices of integers into float, without a pass to requantise them.
+    floats = target.integer_outputs == "written" and not target.every_tensor
+    return {unit.output for unit in units if not (floats and unit.kind == "MatMul")}
+
+
+def _fed_integers(graph: Graph, written: set[str], target: Target) -> set[tuple[int, int]]:
+    """Add what activation functions and pools write as integers; return the edges it takes.
+
+    One operand may also be a single pixel of each channel, as what squeeze and excitation scales
+    by: to quantise that costs nothing.
+    """
+    edges: set[tuple[int, int]] = set()
+    for index, node in enumerate(graph.nodes):
+        if node.op_type not in target.integer_activations or graph.decides(node.output[0]):
+            continue
+        images = [name for name in node.input if name not in graph.points]
+        whole = not any(name in graph.constants for name in node.input)
+        if whole and images and all(_origins(graph, name) <= written for name in images):
+            written.add(node.output[0])
+            edges.update((index, position) for position in range(len(node.input)))
+    return edges
 
 
 def _sources(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
@@ -26,6 +27,7 @@ def rewrite(
     *,
     forms: Mapping[str, Affine],
     weights: Mapping[int, QuantizedWeights],
+    biases: Mapping[int, npt.NDArray[np.float32]],
     grid: Grid,
 ) -> bytes:
     """Return the serialised INT8 model.
@@ -36,6 +38,8 @@ def rewrite(
         Scale and zero point of every tensor in ``placement.sources``.
     weights
         Integer weights of every unit in ``placement.units``, by node.
+    biases
+        Biases that take the place of a unit's own or of none, by node.
     grid
         The integers of the activations.
     """
@@ -63,11 +67,9 @@ def rewrite(
             if (index, position) in placement.edges:
                 copy.input[position] = _reals(name)
         if index in weights:
-            # Named for the output, which no other node has: two units may share FP32 weights.
-            dequantize, tensors = _dequantized(weights[index], f"{node.output[0]}_weight")
+            dequantize, tensors = _requantized(copy, weights[index], biases.get(index))
             constants.extend(tensors)
             nodes.append(dequantize)
-            copy.input[1] = dequantize.output[0]
         nodes.append(copy)
         for name in node.output:
             if name in forms:
@@ -90,6 +92,20 @@ def _live(nodes: Sequence[onnx.NodeProto], outputs: frozenset[str]) -> set[str]:
         if live.intersection(node.output):
             live.update(node.input)
     return live
+
+
+def _requantized(
+    node: onnx.NodeProto, weights: QuantizedWeights, bias: npt.NDArray[np.float32] | None
+) -> tuple[onnx.NodeProto, tuple[onnx.TensorProto, ...]]:
+    """Point a node at integer weights and, if given, a bias of its own; return what it reads."""
+    # Named for the output, which no other node has: two units may share weights or a bias.
+    dequantize, tensors = _dequantized(weights, f"{node.output[0]}_weight")
+    node.input[1] = dequantize.output[0]
+    if bias is None:
+        return dequantize, tensors
+    name = f"{node.output[0]}_corrected_bias"
+    node.input[:] = [*node.input[:2], name]
+    return dequantize, (*tensors, numpy_helper.from_array(bias, name))
 
 
 def _dequantized(

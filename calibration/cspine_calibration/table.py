@@ -4,15 +4,16 @@ Scales are no part of it. They are derived at emission, so that one table serves
 every estimator, and a device's INT8 file can be made anew without the data.
 
 The format is one line of JSON (ASCII, sorted keys), then the histograms' counts as little-endian
-int64, tensor after tensor in the header's order, without the empty bins at either end. The same
-statistics give the same bytes.
+int64, tensor after tensor in the header's order, without the empty bins at either end, then the
+means as little-endian float64. The same statistics give the same bytes.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -23,8 +24,10 @@ import numpy.typing as npt
 from cspine.errors import ModelError, did_you_mean
 from cspine_calibration.histogram import BINS, MAX_EXPONENT, MIN_EXPONENT, Histogram
 
-_SCHEMA = "cspine-calibration/1"
-_COUNT = np.dtype("<i8")
+_SCHEMA = "cspine-calibration/2"
+# Had neither means, by which biases are corrected, nor choices.
+_SCHEMA_1 = "cspine-calibration/1"
+_COUNT, _MEAN = np.dtype("<i8"), np.dtype("<f8")
 _DIGESTS = ("model_digest", "set_digest", "preprocessing_digest")
 
 
@@ -73,6 +76,12 @@ class CalibrationTable:
         Cases seen, the sum of the batch sizes; every tensor has seen all of them.
     tensors
         Statistics by FP32 tensor name.
+    means
+        Of the tensors that weighted operators read, by name, the mean per channel over all samples
+        and positions. A table of version 1 has none.
+    choices
+        By the kind of grid (:mod:`cspine_calibration.choices`), the estimators that tuning found
+        better than the default, by tensor; empty if nothing was tuned.
 
     Raises
     ------
@@ -85,6 +94,8 @@ class CalibrationTable:
     preprocessing_digest: str
     samples: int
     tensors: Mapping[str, TensorStatistics]
+    means: Mapping[str, tuple[float, ...]]
+    choices: Mapping[str, Mapping[str, str]]
 
     def __post_init__(self) -> None:
         for name in _DIGESTS:
@@ -134,11 +145,15 @@ class CalibrationTable:
                 }
             )
             blobs.append(seen.histogram.counts[first:stop].astype(_COUNT).tobytes())
+        means = sorted(self.means.items())
+        blobs += [np.array(values, _MEAN).tobytes() for _, values in means]
         header = {
             "schema": _SCHEMA,
             **{name: getattr(self, name) for name in _DIGESTS},
             "samples": self.samples,
             "tensors": rows,
+            "means": [{"name": name, "channels": len(values)} for name, values in means],
+            "choices": {kind: dict(named) for kind, named in self.choices.items()},
         }
         line = json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return b"\n".join([line.encode("ascii"), b"".join(blobs)])
@@ -152,26 +167,38 @@ class CalibrationTable:
         ModelError
             If the bytes are no calibration table, or a damaged one.
         """
-        line, _, counts = data.partition(b"\n")
+        line, _, blob = data.partition(b"\n")
         try:
             header = json.loads(line)
             schema = header["schema"]
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError("not a calibration table: it has no header") from error
-        if schema != _SCHEMA:
+        if schema not in (_SCHEMA, _SCHEMA_1):
             raise ModelError(
                 f"calibration table: schema {schema!r}, expected {_SCHEMA!r}; calibrate again"
             )
         try:
+            counted = _COUNT.itemsize * sum(stop - first for first, stop in _bins(header))
+            added = {"means": (), "choices": {}} if schema == _SCHEMA_1 else header
             return cls(
                 **{name: header[name] for name in _DIGESTS},
                 samples=header["samples"],
-                tensors=_read_tensors(header["tensors"], counts),
+                tensors=_read_tensors(header["tensors"], blob[:counted]),
+                means=_read_means(added["means"], blob[counted:]),
+                choices={kind: dict(named) for kind, named in added["choices"].items()},
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(
                 f"calibration table: damaged ({error}); restore or calibrate again"
             ) from error
+
+
+def _bins(header: Mapping[str, Any]) -> Iterator[tuple[int, int]]:
+    for row in header["tensors"]:
+        first, stop = row["bins"]
+        if not 0 <= first < stop <= BINS:
+            raise ValueError(f"tensor {row['name']!r} has impossible bins")
+        yield first, stop
 
 
 def _read_tensors(rows: Iterable[Mapping[str, Any]], blob: bytes) -> dict[str, TensorStatistics]:
@@ -182,8 +209,8 @@ def _read_tensors(rows: Iterable[Mapping[str, Any]], blob: bytes) -> dict[str, T
         first, stop = row["bins"]
         low, high, exponent = row["minimum"], row["maximum"], row["exponent"]
         end = start + stop - first
-        if not (0 <= first < stop <= BINS and end <= counts.size):
-            raise ValueError(f"tensor {row['name']!r} has impossible bins")
+        if end > counts.size:
+            raise ValueError(f"tensor {row['name']!r} has no counts")
         full = np.zeros(BINS, np.int64)
         full[first:stop] = counts[start:end]
         possible = MIN_EXPONENT <= exponent <= MAX_EXPONENT and full.min() >= 0 and full.any()
@@ -192,6 +219,19 @@ def _read_tensors(rows: Iterable[Mapping[str, Any]], blob: bytes) -> dict[str, T
         histogram = Histogram(int(exponent), full)
         tensors[str(row["name"])] = TensorStatistics(float(low), float(high), histogram)
         start = end
-    if start != counts.size:
-        raise ValueError(f"{counts.size} counts, header has {start}")
     return tensors
+
+
+def _read_means(rows: Iterable[Mapping[str, Any]], blob: bytes) -> dict[str, tuple[float, ...]]:
+    values: list[float] = np.frombuffer(blob, _MEAN).tolist()
+    means: dict[str, tuple[float, ...]] = {}
+    start = 0
+    for row in rows:
+        stop = start + row["channels"]
+        if not start < stop <= len(values):
+            raise ValueError(f"tensor {row['name']!r} has impossible means")
+        means[str(row["name"])] = tuple(values[start:stop])
+        start = stop
+    if start != len(values) or not all(map(math.isfinite, values)):
+        raise ValueError(f"{len(values)} means, header has {start}, each to be a finite number")
+    return means

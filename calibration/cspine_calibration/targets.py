@@ -1,4 +1,4 @@
-"""What each runtime wants of an INT8 file: one row a target.
+"""What each runtime wants of an INT8 or FP16 file: one row a target.
 
 No single file serves two runtimes: onnxruntime fuses an integer convolution only where its output
 is quantised too and wants unsigned activations on x86-64, TensorRT wants signed ones, symmetric,
@@ -11,7 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from cspine.bundle import EmittedPrecision
 from cspine.errors import ModelError, did_you_mean
+
+Precision = EmittedPrecision
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,11 @@ class Grid:
 UINT8 = Grid(low=0, high=255, symmetric=False)
 INT8 = Grid(low=-128, high=127, symmetric=False)
 INT8_SYMMETRIC = Grid(low=-128, high=127, symmetric=True)
+_WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm"})
+# Of onnxruntime: QLinearSigmoid, QLinearMul and so on. With the first two SiLU is integer.
+_INTEGER_ACTIVATIONS = frozenset(
+    {"AveragePool", "GlobalAveragePool", "LeakyRelu", "Mul", "Sigmoid"}
+)
 
 
 @dataclass(frozen=True)
@@ -43,26 +51,45 @@ class Target:
         where the instruction set adds two products in 16 bits and would saturate.
     integer_operators
         The weighted operators for which the runtime has an integer kernel.
-    quantize_outputs
-        Whether quantised operators also need their *output* quantised to run as integers. If so,
-        pooling, reshaping and concatenation between them stay integer as well; if not, the runtime
-        moves the next operator's quantisation back over them by itself.
+    integer_outputs
+        Which outputs of quantised operators are quantised: every one that is ``written``, where
+        they would not run as integers otherwise; those that are ``read`` by another, where what
+        computes in float next fuses better with a float result; or ``none``. But for the last,
+        pooling, reshaping and concatenation between quantised operators stay integer as well; there
+        the runtime moves the next operator's quantisation back over them by itself.
     add_inputs
         Which inputs of a residual addition are quantised.
     share_concat_scale
         Whether the inputs and the output of a concatenation have one scale.
     tensor_cores
         Whether the shapes that tensor cores cannot serve stay in float.
+    integer_activations
+        Operators without weights that run as integers where what they read and write is quantised;
+        if there are any, :mod:`cspine_calibration.form` first brings the graph to them.
+    every_tensor
+        Whether all that operators compute is quantised, weighted or not, but what heads give: an
+        accelerator without a float unit next to its integer one leaves the region otherwise.
+    precisions
+        What can be emitted, the default first. Where FP16 is among them the graph is strongly
+        typed, and what INT8 leaves in float is FP16 as well.
     """
 
     name: str
     activation: Grid
     weight_limit: int
     integer_operators: frozenset[str]
-    quantize_outputs: bool
+    integer_outputs: Literal["written", "read", "none"]
     add_inputs: Literal["all", "skip"]
     share_concat_scale: bool
     tensor_cores: bool
+    integer_activations: frozenset[str]
+    every_tensor: bool
+    precisions: tuple[Precision, ...]
+
+    @property
+    def half(self) -> bool:
+        """Whether what is float in the file is FP16."""
+        return "fp16" in self.precisions
 
 
 def _onnxruntime(name: str, *, activation: Grid, weight_limit: int) -> Target:
@@ -70,13 +97,34 @@ def _onnxruntime(name: str, *, activation: Grid, weight_limit: int) -> Target:
         name=name,
         activation=activation,
         weight_limit=weight_limit,
-        integer_operators=frozenset({"Conv", "Gemm"}),
-        quantize_outputs=True,
+        integer_operators=frozenset({"Conv", "Gemm", "MatMul"}),
+        integer_outputs="written",
         add_inputs="all",
         # A ReLU melts into an integer convolution only if the range starts at zero, which a scale
         # shared with a signed tensor does not.
         share_concat_scale=False,
         tensor_cores=False,
+        integer_activations=_INTEGER_ACTIVATIONS,
+        every_tensor=False,
+        precisions=("int8",),
+    )
+
+
+def _tensorrt(
+    name: str, *precisions: Precision, integer_operators: frozenset[str] = _WEIGHTED
+) -> Target:
+    return Target(
+        name=name,
+        activation=INT8_SYMMETRIC,
+        weight_limit=127,
+        integer_operators=integer_operators,
+        integer_outputs="none",
+        add_inputs="skip",
+        share_concat_scale=True,
+        tensor_cores=True,
+        integer_activations=frozenset(),
+        every_tensor=False,
+        precisions=precisions,
     )
 
 
@@ -88,25 +136,39 @@ _ROWS = (
         name="openvino",
         activation=UINT8,
         weight_limit=127,
-        integer_operators=frozenset({"Conv", "ConvTranspose", "Gemm"}),
-        quantize_outputs=True,
+        integer_operators=_WEIGHTED | {"MatMul"},
+        integer_outputs="read",
         add_inputs="all",
         share_concat_scale=True,
         tensor_cores=False,
+        integer_activations=frozenset(),
+        every_tensor=False,
+        precisions=("int8",),
     ),
+    _tensorrt("trt", "int8", "fp16"),
+    # Weakly typed: the builder's flags, not the file, make its float part FP16.
+    _tensorrt("trt-8", "int8"),
+    # INT8 convolutions there write float, which a further kernel requantises: no gain is proven.
+    # Transposed ones are computed in float whatever the file says.
+    _tensorrt("trt-rtx", "fp16", "int8", integer_operators=_WEIGHTED - {"ConvTranspose"}),
     Target(
-        name="trt",
+        name="trt-dla",
         activation=INT8_SYMMETRIC,
         weight_limit=127,
-        integer_operators=frozenset({"Conv", "ConvTranspose", "Gemm"}),
-        quantize_outputs=False,
-        add_inputs="skip",
+        integer_operators=_WEIGHTED,
+        integer_outputs="written",
+        add_inputs="all",
         share_concat_scale=True,
-        tensor_cores=True,
+        tensor_cores=False,
+        integer_activations=frozenset(),
+        every_tensor=True,
+        precisions=("int8", "fp16"),
     ),
 )
 
 TARGETS = {row.name: row for row in _ROWS}
+# What `calibrate` emits; the others are asked for by name.
+DEFAULT_TARGETS = ("ort-x64-vnni", "ort-x64-avx2", "ort-arm", "openvino", "trt")
 
 
 def find_target(name: str) -> Target:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from cspine_calibration.estimate import SCALE_FLOOR
 from cspine_calibration.graph import Graph, Unit
+from cspine_calibration.scales import storable
 
 # Runtimes turn an FP32 bias into INT32 steps of input scale times weight scale. A bit below the
 # largest INT32 leaves room for the sum of the products that is added to it.
@@ -38,7 +39,7 @@ class QuantizedWeights:
 
 
 def quantize_weights(
-    graph: Graph, unit: Unit, *, limit: int, input_scale: float
+    graph: Graph, unit: Unit, *, limit: int, input_scale: float, half: bool
 ) -> QuantizedWeights:
     """Quantise the weights of a unit.
 
@@ -49,6 +50,8 @@ def quantize_weights(
     input_scale
         The scale of the unit's input. A channel whose weights all but vanish would get a scale so
         small that its bias overflows INT32; its scale is raised until the bias fits.
+    half
+        Whether scales are to be FP16 numbers.
     """
     weights = graph.array(unit.weight)
     axis = output_axis(graph, unit)
@@ -56,9 +59,10 @@ def quantize_weights(
     largest = np.abs(by_channel).max(axis=1)
     floor = np.full_like(largest, SCALE_FLOOR, dtype=np.float64)
     if unit.bias in graph.constants:
-        bias = np.abs(graph.array(unit.bias).astype(np.float64)).ravel()
-        floor = np.maximum(floor, bias / (input_scale * _BIAS_STEPS))
-    scales = np.maximum(largest / np.float64(limit), floor).astype(np.float32)
+        # Groups of a transposed convolution have their scales in common.
+        bias = np.abs(graph.array(unit.bias).astype(np.float64)).reshape(-1, largest.size)
+        floor = np.maximum(floor, bias.max(axis=0) / (input_scale * _BIAS_STEPS))
+    scales = storable(np.maximum(largest / np.float64(limit), floor), half=half)
     spread = scales.reshape([-1 if a == axis else 1 for a in range(weights.ndim)])
     values = np.clip(np.rint(weights / spread), -limit, limit).astype(np.int8)
     return QuantizedWeights(values, scales, axis, dead=int((largest == 0).sum()))
@@ -69,4 +73,4 @@ def output_axis(graph: Graph, unit: Unit) -> int:
     if unit.kind == "Gemm":
         attributes = {a.name: a.i for a in graph.nodes[unit.node].attribute}
         return 0 if attributes.get("transB", 0) else 1
-    return 1 if unit.kind == "ConvTranspose" else 0
+    return 1 if unit.kind in {"ConvTranspose", "MatMul"} else 0

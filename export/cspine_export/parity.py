@@ -73,7 +73,7 @@ _CHANGES = {
 }
 
 
-_FINE_NOISE = 0.02
+_FINE_NOISE = (0.005, 0.05)  # standard deviations, the least and the most
 
 
 class Recorder:
@@ -119,7 +119,8 @@ def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         coarse = np.take(coarse, np.arange(size) * grain // size, axis=axis)
     contrast = rng.uniform(0.1, 1)
     grey = rng.uniform(0, 1 - contrast) + contrast * coarse
-    return np.asarray(np.clip(grey + rng.normal(0, _FINE_NOISE, shape), 0, 1), np.float32)
+    fine = rng.normal(0, rng.uniform(*_FINE_NOISE), shape)
+    return np.asarray(np.clip(grey + fine, 0, 1), np.float32)
 
 
 def reference_of(network: nn.Module, interface: Interface) -> Reference:

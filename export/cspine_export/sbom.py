@@ -14,7 +14,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
-from cspine.bundle import PIPELINE, Bundle, emission_path, fp32_path, table_path
+from cspine.bundle import PIPELINE, Bundle, EmissionName, emission_of, fp32_path, table_path
 from cspine.errors import BundleError, ModelError, missing_extra
 
 try:
@@ -102,11 +102,16 @@ def _makings(bundle: Bundle) -> dict[str, Making]:
 
 
 def _file(bundle: Bundle, name: str, making: Making) -> Component:
-    stage, target = _place(bundle, name)
-    kind, facts = ComponentType.FILE, {"stage": stage, "target": target}
-    if target:
+    stage, emission = _place(bundle, name)
+    kind = ComponentType.FILE
+    facts: dict[str, str | None] = {"stage": stage}
+    if emission:
         kind = ComponentType.MACHINE_LEARNING_MODEL
-        facts |= {"precision": "int8", "estimator": making.estimator}
+        facts |= {
+            "target": emission.target,
+            "precision": emission.precision,
+            "estimator": making.estimator,
+        }
     elif stage and name == fp32_path(stage):
         kind = ComponentType.MACHINE_LEARNING_MODEL
         facts |= {"precision": "fp32"}
@@ -119,9 +124,9 @@ def _file(bundle: Bundle, name: str, making: Making) -> Component:
 
 def _parents(bundle: Bundle, name: str) -> list[str]:
     """Return the files of the bundle that a file was made from."""
-    stage, target = _place(bundle, name)
+    stage, emission = _place(bundle, name)
     made_from: list[str] = []
-    if stage and target:
+    if stage and emission:
         made_from = [fp32_path(stage), table_path(stage)]
     elif stage and name == table_path(stage):
         made_from = [PIPELINE, fp32_path(stage)]
@@ -130,12 +135,12 @@ def _parents(bundle: Bundle, name: str) -> list[str]:
     return [each for each in made_from if each in bundle.manifest.files]
 
 
-def _place(bundle: Bundle, name: str) -> tuple[str | None, str | None]:
-    """Return the stage in whose folder a file lies and, of an emission, the target."""
+def _place(bundle: Bundle, name: str) -> tuple[str | None, EmissionName | None]:
+    """Return the stage in whose folder a file lies and, of an emission, what its name says."""
+    emission = emission_of(name)
     for stage in bundle.spec.networks:
-        target = name.rpartition("/")[2].removesuffix(".int8.onnx")
-        if name == emission_path(stage.id, target):
-            return stage.id, target
+        if emission and emission.stage == stage.id:
+            return stage.id, emission
         if name in (fp32_path(stage.id), table_path(stage.id)):
             return stage.id, None
     return None, None

@@ -1,24 +1,20 @@
 """TensorRT engines from a bundle's ONNX: for this device, or ahead of time for a named GPU.
 
 The emission for ``trt`` carries its precision in the graph (strong typing), so the builder is
-given no precision flags wherever TensorRT has strong typing. An engine and the manifest beside it
-live in the cache; nothing loads an engine whose manifest does not match.
+given no precision flags; TensorRT 8.6 knows no such typing, and gets the emission for ``trt-8`` and
+flags. An engine and the manifest beside it live in the cache; nothing loads an engine whose
+manifest does not match.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from cspine.backends.tensorrt import tensorrt_logger, tensorrt_module
+from cspine.backends.tensorrt import tensorrt_module
 from cspine.bundle import Bundle
-from cspine.engines import THIS_DEVICE, Engine, EngineManifest, store
-from cspine.errors import BackendError
+from cspine.compiled import compile_onnx, strongly_typed
+from cspine.engines import Engine, EngineManifest, store
 from cspine.files import sha256
 from cspine.precision import Precision
 from cspine.spec import Classify, Network
-
-WORKSPACE_BYTES = 1 << 30
 
 
 def build_engines(
@@ -29,7 +25,7 @@ def build_engines(
     Parameters
     ----------
     bundle
-        Holds the emission for ``trt`` if ``precision`` is ``int8``.
+        Holds the emission for ``trt``, on TensorRT 8.6 for ``trt-8``, if ``precision`` is ``int8``.
     compute_capability
         Such as ``"8.9"``, to build ahead of time for that GPU (TensorRT-RTX only); ``None``
         builds for the GPU of this device.
@@ -39,7 +35,7 @@ def build_engines(
     BackendError
         If TensorRT is missing, rejects the graph, or cannot build for what was asked.
     """
-    target = "trt" if precision == "int8" else None
+    target = ("trt" if strongly_typed() else "trt-8") if precision == "int8" else None
     return [
         _build(
             bundle,
@@ -61,78 +57,28 @@ def _build(
     compute_capability: str | None,
 ) -> Engine:
     trt = tensorrt_module()
-    builder = trt.Builder(tensorrt_logger())
-    flags = _network_flags(trt)
-    network = builder.create_network(sum(1 << int(flag) for flag in flags))
-    parser = trt.OnnxParser(network, tensorrt_logger())
-    if not parser.parse(onnx):
-        faults = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
-        raise BackendError(f"stage {stage.id!r}: TensorRT rejects the graph: {faults}")
-    config = builder.create_builder_config()
-    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
-    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    built_for = _set_device(trt, config, compute_capability)
-    named = [flag.name for flag in flags] + _set_precision(trt, config, flags, precision)
     batch = _batch(bundle, stage)
-    profile = builder.create_optimization_profile()
-    profile.set_shape("image", *((size, 1, *stage.size_px) for size in batch))
-    config.add_optimization_profile(profile)
-    plan = builder.build_serialized_network(network, config)
-    if plan is None:
-        raise BackendError(
-            f"stage {stage.id!r}: TensorRT {trt.__version__} could not build for {built_for}"
-        )
-    engine = bytes(plan)
+    smallest, usual, largest = ((size, 1, *stage.size_px) for size in batch)
+    compiled = compile_onnx(
+        onnx,
+        where=f"stage {stage.id!r}",
+        shapes={"image": (smallest, usual, largest)},
+        integers=precision == "int8",
+        compute_capability=compute_capability,
+    )
     manifest = EngineManifest(
-        engine=sha256(engine),
+        engine=sha256(compiled.plan),
         onnx=sha256(onnx),
         bundle=bundle.digest,
         stage=stage.id,
         precision=precision,
         tensorrt=trt.__name__,
         tensorrt_version=trt.__version__,
-        compute_capability=built_for,
-        flags=tuple(named),
+        compute_capability=compiled.built_for,
+        flags=compiled.flags,
         batch=batch,
     )
-    return store(engine, manifest)
-
-
-def _network_flags(trt: Any) -> list[Any]:
-    """Ask for strong typing where it exists; TensorRT 8.6 needs an explicit batch instead."""
-    flags = trt.NetworkDefinitionCreationFlag
-    if hasattr(flags, "STRONGLY_TYPED"):
-        return [flags.STRONGLY_TYPED]
-    return [flags.EXPLICIT_BATCH]
-
-
-def _set_precision(trt: Any, config: Any, flags: Sequence[Any], precision: Precision) -> list[str]:
-    """Set builder flags where typing is weak: there Q/DQ alone does not make a layer INT8."""
-    if any(flag.name == "STRONGLY_TYPED" for flag in flags) or precision == "fp32":
-        return []
-    config.set_flag(trt.BuilderFlag.INT8)
-    return ["INT8"]
-
-
-def _set_device(trt: Any, config: Any, compute_capability: str | None) -> str:
-    """Aim the builder at a GPU that need not be here, where this TensorRT can."""
-    if compute_capability is None:
-        return THIS_DEVICE
-    name = f"SM{compute_capability.replace('.', '')}"
-    known = getattr(trt, "ComputeCapability", None)
-    if known is None:
-        raise BackendError(
-            "only TensorRT-RTX builds for a GPU that is not here; leave --compute-capability out"
-        )
-    if not hasattr(known, name):
-        names = [entry[2:-1] + "." + entry[-1] for entry in dir(known) if entry.startswith("SM")]
-        raise BackendError(
-            f"TensorRT-RTX {trt.__version__} does not build for compute capability "
-            f"{compute_capability}; it builds for {', '.join(names)}"
-        )
-    config.num_compute_capabilities = 1
-    config.set_compute_capability(getattr(known, name), 0)
-    return compute_capability
+    return store(compiled.plan, manifest)
 
 
 def _batch(bundle: Bundle, stage: Network) -> tuple[int, int, int]:

@@ -19,10 +19,12 @@ bundle (``NAME.evidence/``) and names the digest it was gathered for.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cspine.errors import BundleError, did_you_mean
 from cspine.layout import store_at
@@ -35,6 +37,17 @@ from cspine.trust import this_trust
 from cspine.verified import read_verified
 
 PIPELINE = "pipeline.toml"
+EmittedPrecision = Literal["int8", "fp16"]
+_EMISSION = re.compile(r"models/(?P<stage>[^/]+)/(?P<target>[^/]+)\.(?P<precision>int8|fp16)\.onnx")
+
+
+@dataclass(frozen=True)
+class EmissionName:
+    """What the path of an emission says."""
+
+    stage: str
+    target: str
+    precision: EmittedPrecision
 
 
 class Bundle:
@@ -108,28 +121,32 @@ class Bundle:
             raise BundleError(f"{self.path}: holds no {name}{did_you_mean(name, self._contents)}")
         return self._contents[name]
 
-    def model(self, stage: str, *, target: str | None = None) -> bytes:
-        """Return a stage's ONNX file: FP32, or the INT8 emission for a target."""
+    def model(
+        self, stage: str, *, target: str | None = None, precision: EmittedPrecision = "int8"
+    ) -> bytes:
+        """Return a stage's ONNX file: FP32, or the emission for a target."""
         if target is None:
             return self.read(fp32_path(stage))
-        name = emission_path(stage, target)
+        name = emission_path(stage, target, precision=precision)
         if name not in self._contents:
             raise BundleError(
-                f"{self.path}: no INT8 model of stage {stage!r} for target {target!r}; it holds "
-                f"{', '.join(self.targets) or 'FP32 only'}; make it with: "
-                f"cspine emit {self.path} --target {target}"
+                f"{self.path}: no {precision.upper()} model of stage {stage!r} for target "
+                f"{target!r}; it holds {', '.join(self.emitted(precision)) or 'FP32 only'}; "
+                f"make it with: cspine emit {self.path} --target {target}"
+                + (" --precision fp16" if precision == "fp16" else "")
             )
         return self._contents[name]
 
     @property
     def targets(self) -> tuple[str, ...]:
         """Targets for which every network of the pipeline has an INT8 emission."""
+        return self.emitted("int8")
+
+    def emitted(self, precision: EmittedPrecision) -> tuple[str, ...]:
+        """Return the targets for which every network has an emission of a precision."""
+        found = [each for name in self.manifest.files if (each := emission_of(name))]
         per_stage = [
-            {
-                Path(name).name.removesuffix(".int8.onnx")
-                for name in self.manifest.files
-                if Path(name).parent == Path("models", stage.id) and name.endswith(".int8.onnx")
-            }
+            {each.target for each in found if (each.stage, each.precision) == (stage.id, precision)}
             for stage in self.spec.networks
         ]
         return tuple(sorted(set.intersection(*per_stage))) if per_stage else ()
@@ -187,9 +204,18 @@ def table_path(stage: str) -> str:
     return f"models/{stage}/calibration.bin"
 
 
-def emission_path(stage: str, target: str) -> str:
-    """Return where a stage's INT8 model for a target lies."""
-    return f"models/{stage}/{target}.int8.onnx"
+def emission_path(stage: str, target: str, *, precision: EmittedPrecision = "int8") -> str:
+    """Return where a stage's model for a target lies."""
+    return f"models/{stage}/{target}.{precision}.onnx"
+
+
+def emission_of(name: str) -> EmissionName | None:
+    """Return what the path of an emission says; ``None`` of another path."""
+    found = _EMISSION.fullmatch(name)
+    if not found:
+        return None
+    precision: EmittedPrecision = "fp16" if found["precision"] == "fp16" else "int8"
+    return EmissionName(found["stage"], found["target"], precision)
 
 
 def write_bundle(

@@ -1,8 +1,8 @@
 """The command: a table of verbs, of which only the one that runs is imported.
 
 A verb's command line lives in the room of its function. Exit codes: 0 done or gate passed (a
-refused study is a result), 1 gate failed, 2 bad input or usage, 3 inconclusive, 70 a fault of ours
-with its traceback.
+refused study is a result), 1 gate failed or model unfit for its target, 2 bad input or usage, 3
+inconclusive, 70 a fault of ours with its traceback.
 """
 
 from __future__ import annotations

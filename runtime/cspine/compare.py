@@ -7,12 +7,11 @@ from typing import Any
 
 import msgspec
 
-from cspine.bundle import PIPELINE, Bundle, emission_path, fp32_path, table_path
+from cspine.bundle import PIPELINE, Bundle, emission_of, fp32_path, table_path
 from cspine.outline import outline
 from cspine.precision import Choice, Verdict, evidence_of, verdict_of
 
 _NAMES = ("id", "label", "output")  # what tells the tables of a list apart
-_INT8 = ".int8.onnx"
 
 Facts = Mapping[str, Mapping[str, Any]]
 
@@ -135,23 +134,18 @@ def _provenance(old: Facts, new: Facts) -> Iterator[Change]:
 
 def _parts(old: Bundle, new: Bundle, stage: str) -> dict[str, str]:
     """Return the files of a stage's network, and what each is to a reviewer."""
-    folder = fp32_path(stage).rpartition("/")[0]
-    targets = {
-        name.rpartition("/")[2].removesuffix(_INT8)
-        for name in (*old.manifest.files, *new.manifest.files)
-        if name.rpartition("/")[0] == folder and name.endswith(_INT8)
+    emissions = {
+        name: f"{found.precision.upper()} emission for {found.target}"
+        for name in sorted({*old.manifest.files, *new.manifest.files})
+        if (found := emission_of(name)) and found.stage == stage
     }
-    return {
-        fp32_path(stage): "FP32 model",
-        table_path(stage): "calibration table",
-        **{emission_path(stage, each): f"INT8 emission for {each}" for each in sorted(targets)},
-    }
+    return {fp32_path(stage): "FP32 model", table_path(stage): "calibration table", **emissions}
 
 
 def _told(old: Bundle, new: Bundle, parts: Mapping[str, str]) -> Iterator[str]:
     """Yield what became of each part, and of a changed model what of it has changed."""
     changed = _changes(*({name: _digests(each).get(name) for name in parts} for each in (old, new)))
-    if changed and all(parts[change.key].startswith("INT8") for change in changed):
+    if changed and all(emission_of(change.key) for change in changed):
         yield "only emissions changed: the FP32 model and the calibration table are the same"
     for change in changed:
         if change.old is None:

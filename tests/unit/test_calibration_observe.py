@@ -87,6 +87,38 @@ def test_activation_without_a_range_is_refused_and_forgotten(bad):
     assert observer.table(**DIGESTS).to_bytes() == before
 
 
+@pytest.mark.parametrize("greys", [[0.5, 0.5], [0.1, 0.9]])
+def test_constant_images_are_refused(greys):
+    observer = Observer(build(), threads=1)
+    for grey in greys:
+        observer.run({"x": np.full((1, 4, 6, 6), grey, np.float32)})
+    with pytest.raises(ModelError, match="each of the 2 inputs is constant"):
+        observer.table(**DIGESTS)
+    observer.run({"x": images(1)})
+    assert observer.table(**DIGESTS).samples == 3
+
+
+def test_weights_that_are_not_numbers_are_refused():
+    model = onnx.load_model_from_string(build())
+    values = numpy_helper.to_array(model.graph.initializer[1]).copy()
+    values[3, 2, 1, 0] = np.inf
+    model.graph.initializer[1].CopyFrom(numpy_helper.from_array(values, "v"))
+    with pytest.raises(ModelError, match="constant 'v' holds NaN or infinity"):
+        Observer(model.SerializeToString())
+
+
+def test_an_observer_goes_on_from_what_another_saw():
+    whole = Observer(build(), threads=1)
+    first, second = Observer(build(), threads=1), Observer(build(), threads=1)
+    second.resume(first.seen())  # of nothing
+    for observer in (whole, first):
+        observer.run({"x": images()[:4]})
+    second.resume(first.seen())
+    for observer in (whole, second):
+        observer.run({"x": images()[4:]})
+    assert second.table(**DIGESTS).to_bytes() == whole.table(**DIGESTS).to_bytes()
+
+
 def test_table_before_any_case_is_refused():
     with pytest.raises(ModelError, match="run the calibration set first"):
         Observer(build(), threads=1).table(**DIGESTS)

@@ -16,8 +16,8 @@ INTRODUCTION = """\
 
 Written by `python tests/unit/test_docs_cli.py` from the commands themselves.
 
-Exit codes: 0 done or gate passed (a refused study is a result), 1 gate failed, 2 bad input or
-usage, 3 inconclusive, 70 a fault of ours, with its traceback.
+Exit codes: 0 done or gate passed (a refused study is a result), 1 gate failed or model unfit for
+its target, 2 bad input or usage, 3 inconclusive, 70 a fault of ours, with its traceback.
 """
 
 

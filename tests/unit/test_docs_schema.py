@@ -33,6 +33,7 @@ from cspine_bench.cases import SPLITS, read_cases
 from cspine_bench.latency import record
 from cspine_calibration.emit import Summary
 from cspine_calibration.table import CalibrationTable, summarize
+from cspine_calibration.targets import TARGETS
 
 DOCS = Path(__file__).parents[2] / "docs"
 FORMATS = (DOCS / "formats.md").read_text(encoding="utf-8")
@@ -149,9 +150,11 @@ def test_every_key_is_documented(heading, struct):
 def test_every_other_list_is_complete():
     assert documented("device") == {field.name for field in fields(Device)}
     assert documented("codes") == set(get_args(findings.Code))
-    assert documented("provenance of an INT8 model") == {
-        *(field.name for field in fields(Summary)), "tools", "from", "studies",
+    assert documented("provenance of an emission") == {
+        *(field.name for field in fields(Summary)),
+        "checked", "tools", "from", "studies", "tuned_on",
     }  # fmt: skip
+    assert documented("targets") == set(TARGETS)
     flag = findings.findings_schema()["$defs"]["Spacing"]["properties"]["flag"]["enum"]
     assert set(re.findall(r"`([a-z ]+)`: ", section("spacing"))) == set(flag)
     assert all(f"`{split}`" in section("cases.csv") for split in SPLITS)
@@ -170,7 +173,7 @@ def test_the_manifest_is_sealed():
     for name, words in [
         ("fp32.onnx", "provenance of fp32.onnx"),
         ("calibration.bin", "provenance of calibration.bin"),
-        ("int8.onnx", "provenance of an INT8 model"),
+        ("int8.onnx", "provenance of an emission"),
     ]:
         (facts,) = (value for path, value in manifest.provenance.items() if path.endswith(name))
         # Only code of the user's own has a digest.
@@ -180,12 +183,15 @@ def test_the_manifest_is_sealed():
 def test_the_calibration_table_is_read():
     header = json.loads(example("Calibration table"))
     line = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
-    data = line + b"\n" + np.array([3, 2], "<i8").tobytes()
+    data = line + b"\n" + np.array([3, 2], "<i8").tobytes() + np.array([0.75], "<f8").tobytes()
     table = CalibrationTable.from_bytes(data)
     assert table.to_bytes() == data
     assert table.tensors["image"] == summarize(np.full(3, 0.75, np.float32))
     assert table.tensors["relu"] == summarize(np.zeros(2, np.float32))
+    assert table.means == {"image": (0.75,)}
+    assert table.choices["asymmetric"] == {"image": "mse"}
     assert documented("header") == header.keys()
+    assert documented("means of a tensor") == header["means"][0].keys()
     assert documented("tensor") == header["tensors"][0].keys()
 
 

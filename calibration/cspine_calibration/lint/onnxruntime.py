@@ -1,0 +1,83 @@
+"""The rules of ONNX Runtime on CPUs."""
+
+from __future__ import annotations
+
+from cspine_calibration.lint import activations, bias, fusion, joins, saturation, stored
+from cspine_calibration.lint.rule import (
+    Rule,
+    Undecided,
+    onnxruntime,
+    onnxruntime_arm,
+    onnxruntime_x64,
+    saturates,
+)
+
+_FLOAT = "it is computed in float, with conversions on top"
+
+RULES = (
+    Rule("O1", "error", onnxruntime_x64, "INT8 activations have one reader; UINT8 may have several",
+         _FLOAT, "use UINT8, or set session.qdqisint8allowed=1 and count the kernels",
+         activations.signed_pairs),
+    Rule("O1", "warning", onnxruntime_x64, "activations are UINT8",
+         "made UINT8 at every load, or computed in float", "use UINT8", activations.signed_alone),
+    Rule("O1", "warning", onnxruntime_arm, "activations are INT8",
+         "another kernel than the one that is made for the processor", "use INT8",
+         activations.unsigned_on_arm),
+    Rule("O1", "error", onnxruntime, "an activation has one scale", _FLOAT,
+         "give it one scale, per tensor", activations.per_channel_activations),
+    Rule("O1", "warning", onnxruntime, "weights are INT8 with zero point 0",
+         "another kernel, which is slower", "quantise the weights symmetrically",
+         stored.asymmetric_weights),
+    Rule("O1", "warning", onnxruntime, "weights have one scale an output channel",
+         "it runs, with less accuracy", "quantise the weights per channel",
+         stored.per_tensor_weights),
+    Rule("O2", "error", onnxruntime, "the input of an operator with quantised weights is quantised",
+         _FLOAT, "quantise its input, or leave its weights in float", fusion.float_input),
+    Rule("O2", "error", onnxruntime,
+         "the output of a quantised convolution is quantised, once for all readers", _FLOAT,
+         "quantise its output, and let every reader read the dequantised copy",
+         fusion.float_output),
+    Rule("O2", "error", onnxruntime, "both operands of an addition are quantised, or neither",
+         _FLOAT, "quantise the other operand", fusion.uneven_addition),
+    Rule("O2", "error", onnxruntime, "the output of an addition of quantised tensors is quantised",
+         _FLOAT, "quantise its output", fusion.float_addition),
+    Rule("O3", "error", onnxruntime, "the range behind a ReLU or Clip ends where it ends",
+         "the activation does not melt into its convolution, which is computed in float",
+         "put the zero point at the lowest integer", fusion.unabsorbed_activation),
+    Rule("O3", "error", onnxruntime, "nothing is quantised between an operator and its activation",
+         "the activation is computed in float, with conversions on both sides",
+         "quantise behind the activation", fusion.quantized_before_activation),
+    Rule("O4", "error", onnxruntime,
+         "a bias is FP32, or INT32 whose scale is that of input times weights", _FLOAT,
+         "store the bias as FP32", bias.misfit_bias),
+    Rule("O4", "error", onnxruntime, "no bias has fewer bits than INT32", _FLOAT,
+         "store the bias as FP32", bias.narrow_bias),
+    Rule("O5", "error", saturates, "no two neighbouring weights can saturate 16 bits",
+         "sums are cut off: the result is wrong",
+         "use weights of at most 64, or run with session.x64quantprecision=1",
+         saturation.saturating),
+    Rule("O5", "warning", saturates, "no two weights of a channel can saturate 16 bits",
+         "right in the order in which the weights are packed today",
+         "use weights of at most 64", saturation.perhaps_saturating),
+    Rule("O6", "error", onnxruntime, "BatchNormalization is folded into quantised operators",
+         _FLOAT, "fold it at export, before calibration", fusion.unfolded_normalization),
+    Rule("O7", "error", onnxruntime,
+         "scales of weights run over output channels: Conv axis 0, Gemm by transB",
+         "a Conv is computed in float; a Gemm in integers, with the wrong scales",
+         "quantise the weights along that axis", stored.wrong_axis),
+    Rule("O7", "error", onnxruntime, "only operators with an integer kernel are quantised", _FLOAT,
+         "leave its weights in float", fusion.no_integer_kernel),
+    Rule("O7", "warning", onnxruntime, "operators that only move values keep the scale",
+         "conversions on both sides of it", "give both sides one scale",
+         joins.rescaled_in_passing),
+)  # fmt: skip
+
+UNDECIDED = (
+    Undecided("O5", "VNNI on the processor that will run the file", "`cspine tune`, by the CPU"),
+    Undecided("O6", "shapes inferred and the graph optimised before quantisation",
+              "`cspine export`; of what follows, unfolded BatchNormalization shows in a file"),
+    Undecided("O8", "the integer kernels that ONNX Runtime makes of the file",
+              "`cspine inspect MODEL.onnx`, which loads it and counts them"),
+    Undecided("O9", "accuracy, which does not carry over from one target to another",
+              "`cspine verify`, for every target by itself"),
+)  # fmt: skip
