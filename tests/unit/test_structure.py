@@ -13,6 +13,7 @@ ROOMS = {
     "cspine_bench": ROOT / "benchmarks",
     "cspine_calibration": ROOT / "calibration",
     "cspine_export": ROOT / "export",
+    "cspine_int8": ROOT / "benchmarks",
     "cspine_phantom": ROOT / "benchmarks",
     "cspine_validation": ROOT / "benchmarks",
 }
@@ -21,7 +22,8 @@ MAY_KNOW = {
     "cspine_bench": {"cspine", "cspine_bench"},
     "cspine_calibration": {"cspine", "cspine_bench", "cspine_calibration"},
     "cspine_export": {"cspine", "cspine_export"},
-    "cspine_phantom": set(ROOMS) - {"cspine_validation"},
+    "cspine_int8": set(ROOMS) - {"cspine_phantom", "cspine_validation"},
+    "cspine_phantom": set(ROOMS) - {"cspine_int8", "cspine_validation"},
     "cspine_validation": {"cspine", "cspine_bench", "cspine_validation"},
 }
 

@@ -5,44 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pytest
 
 pytest.importorskip("timm")
 pytest.importorskip("torchvision")
 pytest.importorskip("tensorrt_rtx_libs")
 
-import torch
-from torchvision.models import detection
-
-from checkpoint_forms import with_statistics
 from cspine.compiled import compile_onnx
 from cspine.layerlist import left_in_float, quantized_convolutions
 from cspine.onnxfile import read_onnx
-from cspine.spec import Architecture
 from cspine_calibration.emit import emit
 from cspine_calibration.observe import Observer
 from cspine_calibration.table import CalibrationTable
-from cspine_export.architecture import build_network
-from cspine_export.faster_rcnn import split
-from cspine_export.graph.exported import to_onnx
-from cspine_export.graph.interface import Interface
-from cspine_export.published import DETECTOR, PUBLISHED
+from cspine_int8.networks import subjects
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-
-_IMAGE = Interface("image", (1, 224, 224), ("logits",))
-# Not of the five systems, but of the families that detectors and classifiers are built from today.
-MORE = {
-    name: Architecture(
-        factory=f"timm.models:{factory}", arguments={"in_chans": 1, "num_classes": 1}
-    )
-    for name, factory in (
-        ("ConvNeXt-Tiny", "convnext_tiny"),
-        ("MobileNetV3", "mobilenetv3_large_100"),
-    )
-}
-NETWORKS = [*(each.name for each in PUBLISHED), *MORE, "Faster R-CNN, maps", "Faster R-CNN, head"]
 
 
 @dataclass(frozen=True)
@@ -56,37 +33,16 @@ class Net:
     shape: tuple[int, ...]
 
 
-def exported(name: str) -> bytes:
-    """Return a network's graph, with statistics in its normalisations."""
-    if name.startswith("Faster R-CNN"):
-        model = detection.fasterrcnn_resnet50_fpn(
-            weights=None, weights_backbone=None, **DETECTOR.arguments
-        )
-        parts = split(model.eval(), size_px=(512, 512), channels=1)
-        if name.endswith("maps"):
-            interface = Interface("image", (1, 512, 512), parts.outputs)
-            return to_onnx(parts.features, interface, exporters=["torchscript"]).data
-        regions = (parts.spec.regions.channels, *parts.spec.regions.size)
-        interface = Interface("regions", regions, ("class_logits", "box_deltas"))
-        return to_onnx(parts.head, interface, exporters=["torchscript"]).data
-    known = {each.name: (each.architecture, each.interface) for each in PUBLISHED}
-    architecture, interface = known.get(name) or (MORE[name], _IMAGE)
-    network = with_statistics(build_network(architecture), interface)
-    return to_onnx(network, interface, exporters=["torchscript"]).data
-
-
-@pytest.fixture(scope="module", params=NETWORKS)
+@pytest.fixture(scope="module", params=subjects())
 def net(request: pytest.FixtureRequest) -> Net:
-    torch.manual_seed(11)
-    model = exported(request.param)
-    observer = Observer(model, threads=1)
-    (spec,) = observer.inputs
-    shape = (1, *(size or 1 for size in spec.shape[1:]))
-    rng = np.random.default_rng(12)
-    observer.run({spec.name: rng.random(shape, np.float32)})
+    subject = subjects()[request.param]()
+    observer = Observer(subject.model)
+    observer.run(subject.calibration[0])
     table = observer.table(set_digest="0" * 64, preprocessing_digest="1" * 64)
+    (spec,) = observer.inputs
     observer.close()
-    return Net(request.param, model, table, spec.name, shape)
+    shape = (1, *subject.calibration[0][spec.name].shape[1:])
+    return Net(request.param, subject.model, table, spec.name, shape)
 
 
 @pytest.mark.parametrize("precision", ["int8", "fp16"])

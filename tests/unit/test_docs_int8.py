@@ -1,0 +1,138 @@
+"""docs/int8.md, generated from the latest record of ``make bench-int8``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from cspine_int8.record import Record, Result
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "int8.md"
+OURS = "ours"
+NEAR_DB = 1.0
+
+TEXT = """# INT8 against other tools
+
+Generated from a record by `python tests/unit/test_docs_int8.py`; `make bench-int8` makes the record
+anew, in the environment of `make zoo`, on the machine it is called on.
+
+Each network is quantised four times with the same images: by `cspine`, by
+`onnxruntime.quantization.quantize_static` at its defaults, by the same at the best settings that we
+know of for x86-64 (its preprocessing, UINT8 activations, weights per channel), and by
+`nncf.quantize` at its defaults, as ONNX for ONNX Runtime and as an OpenVINO model for OpenVINO.
+FP32 and all four run in turn, in blocks of random order; the speed is FP32's time over theirs,
+paired by block and image, with its 95 % interval. dB is the signal-to-noise ratio of the worst
+output against FP32 on images that calibrated nothing. The share in integers is of the FP32 graph's
+FLOPs, read from the graph that the runtime has optimised.
+
+Weights are seeded, with the statistics of BatchNorm that training leaves: the ratio tells which
+tool loses less, and no clinical accuracy. What INT8 does to answers is for
+[verify](statistics.md) to say.
+
+{body}
+"""
+
+
+def records() -> list[Path]:
+    return sorted((ROOT / "benchmarks" / "records").glob("*-int8.json"))
+
+
+def page() -> str:
+    found = records()
+    if not found:
+        return TEXT.format(body="No run has ended on this version yet.")
+    record = msgspec.json.decode(found[-1].read_bytes(), type=Record)
+    return TEXT.format(body="\n\n".join([about(record), *map(section, runtimes(record))]))
+
+
+def about(record: Record) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
+    device = record.device
+    return f"Measured on {device['cpu']}, {record.threads} threads. Versions: {versions}."
+
+
+def runtimes(record: Record) -> list[tuple[str, list[Result]]]:
+    names = dict.fromkeys(each.runtime for each in record.results)
+    return [(name, [each for each in record.results if each.runtime == name]) for name in names]
+
+
+def section(found: tuple[str, list[Result]]) -> str:
+    runtime, results = found
+    header = ["network", "batch", "FP32 ms", *results[0].arms]
+    rows = [
+        [each.network + ("" if not each.void else " *"), str(each.batch), f"{each.milliseconds:g}",
+         *(cell(each, name) for name in results[0].arms)]
+        for each in results
+    ]  # fmt: skip
+    lines = [header, ["---"] * len(header), *rows]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    marked = any(each.void for each in results)
+    return "\n\n".join(
+        [
+            f"## {runtime}",
+            "Speed against FP32 and its interval, dB, share in integers.",
+            table,
+            *(["`*`: the machine's clock moved during this network's run."] if marked else []),
+            summary(results),
+        ]
+    )
+
+
+def cell(result: Result, name: str) -> str:
+    if name not in result.arms:
+        return result.failed.get(name, "")
+    arm = result.arms[name]
+    speed, low, high = arm.speed
+    return (
+        f"{speed:.2f} ({low:.2f} to {high:.2f}), {arm.decibels:.1f} dB, {int(100 * arm.integer)} %"
+    )
+
+
+def summary(results: list[Result]) -> str:
+    fastest = sum(
+        all(arm.speed.ratio <= each.arms[OURS].speed.ratio for arm in each.arms.values())
+        for each in results
+    )
+    closest = sum(
+        all(arm.decibels <= each.arms[OURS].decibels for arm in each.arms.values())
+        for each in results
+    )
+    behind = [
+        f"{each.network} ({name}, {1 / arm.over_ours.ratio:.2f} of its speed)"
+        for each in results
+        for name, arm in each.arms.items()
+        if arm.over_ours is not None
+        and arm.over_ours.ratio > 1 / 0.98
+        and arm.decibels >= each.arms[OURS].decibels - NEAR_DB
+    ]
+    return (
+        f"Of {len(results)} networks ours is the fastest on {fastest} and the most accurate on "
+        f"{closest}. Slower by more than 2 % than a peer that is as accurate to a decibel: "
+        f"{', '.join(behind) or 'none'}."
+    )
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert PAGE.read_text() == page(), "run: python tests/unit/test_docs_int8.py"
+
+
+@pytest.mark.parametrize("path", records(), ids=lambda path: path.name)
+def test_a_record_s_figures_follow_from_its_samples(path: Path) -> None:
+    record = msgspec.json.decode(path.read_bytes(), type=Record)
+    for result in record.results:
+        reference = result.nanoseconds["fp32"]
+        for name, arm in result.arms.items():
+            found = result.nanoseconds[name]
+            ratios = sorted(
+                a / b for row, other in zip(reference, found, strict=True)
+                for a, b in zip(row, other, strict=True)
+            )  # fmt: skip
+            assert ratios[0] <= arm.speed.ratio <= ratios[-1]
+            assert arm.speed.low <= arm.speed.ratio <= arm.speed.high
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

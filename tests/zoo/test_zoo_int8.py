@@ -1,0 +1,38 @@
+"""One network through the bench of INT8, with every tool on both runtimes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("timm")
+pytest.importorskip("nncf", reason="pip install nncf")
+from cspine_int8.measure import measure
+from cspine_int8.networks import Subject, subjects
+from cspine_int8.peers import OURS, PEERS, TARGETS
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def subject() -> Subject:
+    return subjects()["ResNet-18"]()
+
+
+@pytest.mark.parametrize("runtime", TARGETS)
+def test_every_tool_is_measured(subject: Subject, runtime: str, tmp_path: Path) -> None:
+    found = measure(subject, runtime, tmp_path, threads=1)
+    assert set(found.arms) | set(found.failed) == {peer.name for peer in PEERS}
+    ours = found.arms[OURS]
+    assert ours.integer > 0.99  # all but the head
+    assert ours.decibels > 25
+    assert all(arm.integer <= 1 for arm in found.arms.values())
+
+
+def test_a_file_that_kills_its_process_is_told(subject: Subject, tmp_path: Path) -> None:
+    from cspine_int8.measure import _crash
+
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(b"no model")
+    assert _crash(path, "onnxruntime", subject, tmp_path) is not None
