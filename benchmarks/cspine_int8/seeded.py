@@ -10,6 +10,9 @@ from cspine.backends import Array
 from cspine_export.graph.interface import Interface
 from cspine_export.parity import random_feeds
 
+_IMAGES = 12
+_LEAST_VARIANCE = 0.2  # of the layer's mean
+
 
 def with_statistics(network: nn.Module, interface: Interface) -> nn.Module:
     """Give a fresh network scales and statistics of BatchNorm as training leaves them.
@@ -24,16 +27,23 @@ def with_statistics(network: nn.Module, interface: Interface) -> nn.Module:
     interface
         Its input; if it asks for a map, the last layer is fitted to tell images apart.
     """
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.1, 0.5)
-            module.momentum = None  # the mean over all batches
-    images = [torch.from_numpy(image) for image in grains(interface, seed=100, count=8)]
+    normalisations = [each for each in network.modules() if isinstance(each, nn.BatchNorm2d)]
+    for module in normalisations:
+        nn.init.uniform_(module.weight, 0.1, 0.5)
+        module.momentum = 1.0
+    images = torch.stack(
+        [torch.from_numpy(image) for image in grains(interface, seed=100, count=_IMAGES)]
+    )
     with torch.no_grad():
-        for batch in (images[:4], images[4:]):
-            network.train()(torch.stack(batch))
+        # One batch: a layer's statistics are those of what the layers before it give with theirs.
+        # Of a mean over batches they are not, and a deep network leaves every range.
+        network.train()(images)
+        for module in normalisations:
+            # A channel that hardly varied would amplify another image beyond all bounds.
+            floor = _LEAST_VARIANCE * module.running_var.mean()
+            module.running_var.clamp_(min=floor)
         if interface.map:
-            _fit_head(network.eval(), torch.stack(images))
+            _fit_head(network.eval(), images)
     return network.eval()
 
 

@@ -73,7 +73,7 @@ _CHANGES = {
 }
 
 
-_FINE_NOISE = (0.005, 0.05)  # standard deviations, the least and the most
+_FINE_NOISE = (0.01, 0.03)  # standard deviations, the least and the most
 
 
 class Recorder:
