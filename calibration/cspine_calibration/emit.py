@@ -11,10 +11,11 @@ from cspine_calibration.bias import correctable, corrected_bias
 from cspine_calibration.choices import TUNED, chosen
 from cspine_calibration.estimate import DEFAULT, Affine, affine, clip_range
 from cspine_calibration.form import formed
-from cspine_calibration.graph import Graph, Unit, read_float_graph, read_graph
+from cspine_calibration.graph import Graph, Unit
 from cspine_calibration.half import LARGEST, narrow, out_of_range
 from cspine_calibration.opset import with_half_scales
 from cspine_calibration.placement import NOTHING, Placement, place
+from cspine_calibration.read import read_float_graph, read_graph
 from cspine_calibration.rewrite import rewrite
 from cspine_calibration.scales import storable
 from cspine_calibration.table import CalibrationTable

@@ -15,9 +15,6 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-
-from cspine.errors import ModelError
 
 WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 # Every output value is an input value, so quantising before or after is the same.
@@ -42,9 +39,6 @@ _VALUELESS = frozenset({"Shape", "Size"})
 _GLOBAL = frozenset({"GlobalAveragePool", "GlobalMaxPool"})
 _REDUCTIONS = frozenset({"ReduceMean", "ReduceMax"})
 _ROWS_AND_COLUMNS = ({2, 3}, {-2, -1})
-_CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
-# Q/DQ with an axis, which per-channel weights need, exist from here on.
-_MIN_OPSET = 13
 _MATRIX = 2
 
 
@@ -296,47 +290,3 @@ class Graph:
             for name in node.output:
                 depth[name] = deepest + (node.op_type in WEIGHTED)
         return depth
-
-
-def read_graph(model: bytes) -> Graph:
-    """Read a serialised ONNX model.
-
-    Raises
-    ------
-    ModelError
-        If the bytes are no ONNX model.
-    """
-    try:
-        proto = onnx.load_model_from_string(model)
-    except DecodeError as error:
-        raise ModelError("not an ONNX model: the bytes cannot be parsed") from error
-    if not proto.graph.node:
-        raise ModelError("not an ONNX model: it has no operators")
-    return Graph(proto)
-
-
-def read_float_graph(model: bytes) -> Graph:
-    """Read a serialised FP32 ONNX model that is to be quantised.
-
-    Raises
-    ------
-    ModelError
-        If the bytes are no ONNX model, or its opset is too old, or it has control flow, or it is
-        quantised already.
-    """
-    graph = read_graph(model)
-    opset = max(
-        (s.version for s in graph.model.opset_import if s.domain in ("", "ai.onnx")), default=0
-    )
-    if opset < _MIN_OPSET:
-        raise ModelError(
-            f"model has opset {opset}, expected {_MIN_OPSET} or later; export it again"
-        )
-    operators = {node.op_type for node in graph.nodes}
-    if branching := operators.intersection(_CONTROL_FLOW):
-        raise ModelError(
-            f"model has control flow ({', '.join(sorted(branching))}); export it without"
-        )
-    if "DequantizeLinear" in operators:
-        raise ModelError("model is quantised already; give the FP32 model it was made from")
-    return graph

@@ -11,8 +11,8 @@ import struct
 
 from cspine_calibration.emit import check_table, scales_of
 from cspine_calibration.estimate import DEFAULT
-from cspine_calibration.graph import read_float_graph
 from cspine_calibration.placement import place
+from cspine_calibration.read import read_float_graph
 from cspine_calibration.table import CalibrationTable
 from cspine_calibration.targets import find_target
 

@@ -12,10 +12,11 @@ from cspine.backends import Array, TensorSpec
 from cspine.backends.onnxruntime import OnnxRuntime
 from cspine.errors import ModelError
 from cspine_calibration.form import formed
-from cspine_calibration.graph import Graph, read_float_graph
+from cspine_calibration.graph import Graph
 from cspine_calibration.means import Means
 from cspine_calibration.placement import Placement, place
 from cspine_calibration.progress import Seen
+from cspine_calibration.read import read_float_graph
 from cspine_calibration.table import CalibrationTable, TensorStatistics, summarize
 from cspine_calibration.targets import TARGETS
 

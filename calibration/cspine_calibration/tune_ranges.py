@@ -30,9 +30,9 @@ from cspine_calibration.estimate import (
     quantization_error,
 )
 from cspine_calibration.form import formed
-from cspine_calibration.graph import read_float_graph
 from cspine_calibration.numeric import decibels, energies
 from cspine_calibration.placement import place
+from cspine_calibration.read import read_float_graph
 from cspine_calibration.table import CalibrationTable
 from cspine_calibration.targets import TARGETS, Target
 

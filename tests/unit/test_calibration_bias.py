@@ -12,8 +12,8 @@ from onnx import numpy_helper
 from cspine.backends.onnxruntime import OnnxRuntime
 from cspine_calibration.bias import corrected_bias
 from cspine_calibration.emit import emit
-from cspine_calibration.graph import read_graph
 from cspine_calibration.observe import Observer
+from cspine_calibration.read import read_graph
 from cspine_calibration.weights import quantize_weights
 
 HEADER = '<ir_version: 8, opset_import: ["" : 17]> g (float[N,8,9,9] x) => (float[N,K,M,L] y) '

@@ -9,7 +9,7 @@ from onnx import numpy_helper
 
 from cspine.backends import open_backend
 from cspine_calibration.form import formed
-from cspine_calibration.graph import read_graph
+from cspine_calibration.read import read_graph
 from cspine_calibration.targets import TARGETS
 
 ORT = TARGETS["ort-x64-vnni"]

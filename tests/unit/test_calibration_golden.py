@@ -21,8 +21,8 @@ from onnx import numpy_helper
 from cspine.files import sha256
 from cspine_calibration.emit import emit
 from cspine_calibration.fusion import integer_kernels
-from cspine_calibration.graph import read_float_graph
 from cspine_calibration.observe import observable
+from cspine_calibration.read import read_float_graph
 from cspine_calibration.table import CalibrationTable, summarize
 from cspine_calibration.targets import TARGETS
 from small_graphs import EVERYTHING, SHAPES, build

@@ -7,8 +7,9 @@ from onnx import numpy_helper
 
 from cspine.errors import ModelError
 from cspine_calibration.eligibility import bar, flaw
-from cspine_calibration.graph import Graph, read_float_graph, read_graph
+from cspine_calibration.graph import Graph
 from cspine_calibration.placement import place
+from cspine_calibration.read import read_float_graph, read_graph
 from cspine_calibration.targets import TARGETS
 
 HEADER = '<ir_version: 8, opset_import: ["" : 17]>'
