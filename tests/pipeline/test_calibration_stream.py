@@ -119,7 +119,7 @@ def test_what_was_begun_for_another_set_is_begun_anew(bundle, sets, tmp_path):
     assert (facts["cases"], facts["samples"]) == (1, 1)
     # The same table emits every target without the data.
     shutil.rmtree(tmp_path / "set")
-    emitted = emit_targets(calibrated, tuple(TARGETS), estimator="minmax")
+    emitted = emit_targets(calibrated, tuple(TARGETS), estimator="minmax", precision="int8")
     assert set(emitted.targets) == set(TARGETS)
     assert not [path.name for path in bundle.path.parent.iterdir() if "calibration" in path.name]
 

@@ -153,7 +153,9 @@ def test_inspect_counts_what_was_emitted(invoke: Invoke, made: Bundle) -> None:
         assert (fp32["model"], fp32["integer_share"]) == ("fp32", 0)
         assert {each["model"] for each in emitted} == set(made.targets)
         for model in emitted:
-            assert (model["flops"], model["parameters"]) == (fp32["flops"], fp32["parameters"])
+            assert model["flops"] == fp32["flops"]
+            # What has no bias gets one, to make up for the rounding of its weights.
+            assert 1 <= model["parameters"] / fp32["parameters"] < 1.001
             assert model["inputs"] == fp32["inputs"]
             # A network's head stays in float everywhere.
             assert left[stage["stage"], model["model"]]
