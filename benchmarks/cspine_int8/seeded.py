@@ -40,8 +40,8 @@ def with_statistics(network: nn.Module, interface: Interface) -> nn.Module:
         network.train()(images)
         for module in normalisations:
             # A channel that hardly varied would amplify another image beyond all bounds.
-            floor = _LEAST_VARIANCE * module.running_var.mean()
-            module.running_var.clamp_(min=floor)
+            variance = module.get_buffer("running_var")
+            variance.clamp_(min=_LEAST_VARIANCE * float(variance.mean()))
         if interface.map:
             _fit_head(network.eval(), images)
     return network.eval()
