@@ -31,10 +31,11 @@ from cspine_phantom.faults.film import FAULTS, UNFIT
 PIPELINE = "xray-compression"
 
 # Seeds of the shipped checkpoints' training are 20261121 and 20261122: none of these patients.
-STUDY_SEED, CALIBRATION_SEED, TEST_SEED = 11, 12, 13
+STUDY_SEED, CALIBRATION_SEED, TEST_SEED = 11, 12, 14
 CALIBRATION_PATIENTS = 24
-# A margin of 0.02 on sensitivity takes 190 patients with a positive level; seven in ten have one.
-TEST_PATIENTS = 280
+# A margin of 0.02 on sensitivity takes 190 patients with a positive level if INT8 changes no
+# decision, and 280 if it changes two or three; seven in ten have one.
+TEST_PATIENTS = 400
 # And one of 0.05 on refusals 120 films that must be refused, a few of each kind.
 TEST_FAULTS = 8
 
