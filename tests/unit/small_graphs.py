@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import numpy_helper
 
 from cspine_calibration.observe import Observer
 from cspine_calibration.table import CalibrationTable
 
+# Up to 1.23, the last for Python 3.10, onnxruntime divides by an FP16 scale in FP16 where ONNX has
+# it divide in FP32: integers are then one step off more often.
+DIVIDES_IN_HALF = tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 24)
 # Every pattern at once: a residual block, pooling, a transposed convolution, a concatenation of a
 # rectified and a signed tensor, a fully connected layer that is no head, and two heads.
 EVERYTHING = """<ir_version: 8, opset_import: ["" : 17]>

