@@ -56,7 +56,7 @@ def measure(subject: Subject, runtime: str, folder: Path, *, threads: int) -> Re
             failed[peer.name] = f"cannot be made: {type(error).__name__}"
             continue
         seconds[peer.name] = round(time.perf_counter() - start, 1)
-        if reason := _crash(files[peer.name], runtime, subject, folder):
+        if reason := crash(files[peer.name], runtime, subject, folder):
             failed[peer.name] = reason
             del files[peer.name]
     backends = {name: opened(path, runtime, threads=threads) for name, path in files.items()}
@@ -99,7 +99,7 @@ def opened(path: Path, runtime: str, *, threads: int) -> Backend:
     return open_backend(runtime, path.read_bytes(), threads=threads)
 
 
-def _crash(path: Path, runtime: str, subject: Subject, folder: Path) -> str | None:
+def crash(path: Path, runtime: str, subject: Subject, folder: Path) -> str | None:
     """Return what becomes of a process that loads and runs a file, if it ends badly."""
     feeds = folder / "feed.pickle"
     with feeds.open("wb") as file:

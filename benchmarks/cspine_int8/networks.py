@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from cspine.backends import Array, open_backend
+from cspine.backends.recorder import Recorder
 from cspine.detection.faster_rcnn import FasterRcnn
 from cspine.session import Session
 from cspine.spec import Architecture
@@ -18,7 +19,6 @@ from cspine_export.architecture import build_network
 from cspine_export.faster_rcnn import Normalised, split
 from cspine_export.graph.exported import to_onnx
 from cspine_export.graph.interface import Interface
-from cspine_export.parity import Recorder
 from cspine_export.published import DETECTOR, PUBLISHED, Published
 from cspine_int8.seeded import grains, with_statistics
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from cspine.backends import Backend, open_backend
+from cspine.backends.recorder import Recorder
 from cspine.bundle import Bundle
 from cspine.errors import ModelError
 from cspine.findings import Identity
 from cspine.pipeline import Pipeline
 from cspine.session import Session
 from cspine_bench.cases import CaseSet, study_digest
-from cspine_calibration.record import Recorder
 from cspine_calibration.table import CalibrationTable
 from cspine_calibration.tune_ranges import tuned
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cspine.backends import open_backend
+from cspine.backends.recorder import Recorder
 from cspine.bundle import PIPELINE, Bundle, fp32_path, write_bundle
 from cspine.device import tools
 from cspine.dicom.select import Study
@@ -23,7 +24,7 @@ from cspine_export.graph.exported import Exported, to_onnx
 from cspine_export.graph.exporters import EXPORTERS
 from cspine_export.graph.interface import Interface
 from cspine_export.graph.operator_set import OPSET
-from cspine_export.parity import Parity, Recorder, compare, random_feeds, reference_of
+from cspine_export.parity import Parity, compare, random_feeds, reference_of
 from cspine_export.stage_network import stage_network
 
 _TOOLS = ("cspine", "numpy", "onnx", "onnxruntime", "onnxscript", "torch")

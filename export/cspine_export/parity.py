@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from cspine.backends import Array, Backend, TensorSpec
+from cspine.backends import Array, Backend
 from cspine_export.graph.activation_map import with_map
 from cspine_export.graph.interface import Interface, Meaning
 
@@ -74,28 +74,6 @@ _CHANGES = {
 
 
 _FINE_NOISE = (0.01, 0.03)  # standard deviations, the least and the most
-
-
-class Recorder:
-    """A backend that keeps what passes through it: how a pipeline yields real inputs."""
-
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-        self.feeds: list[dict[str, Array]] = []
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """The tensors that :meth:`run` must be fed."""
-        return self._backend.inputs
-
-    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Run, and keep a copy of the feeds."""
-        self.feeds.append({name: value.copy() for name, value in feeds.items()})
-        return self._backend.run(feeds)
-
-    def close(self) -> None:
-        """Release the model."""
-        self._backend.close()
 
 
 def random_feeds(interface: Interface, *, seed: int = 0) -> list[dict[str, Array]]:

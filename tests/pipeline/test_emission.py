@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from cspine.backends import Array, open_backend
+from cspine.backends.recorder import Recorder
 from cspine.bundle import Bundle
 from cspine.dicom.select import Study
 from cspine.pipeline import Pipeline
@@ -17,7 +18,6 @@ from cspine_calibration.emit import emit
 from cspine_calibration.estimate import DEFAULT, ESTIMATORS
 from cspine_calibration.numeric import compare
 from cspine_calibration.reference import Reference
-from cspine_export.parity import Recorder
 
 RUNS_ON = {
     "ort-x64-vnni": "onnxruntime",

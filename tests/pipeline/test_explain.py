@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from cspine.backends import Array, open_backend
+from cspine.backends.recorder import Recorder
 from cspine.bundle import Bundle
 from cspine.device import this_device
 from cspine.dicom.select import Study
@@ -23,7 +24,6 @@ from cspine_export.architecture import build_network
 from cspine_export.checkpoint import load_state, load_weights
 from cspine_export.graph.exported import to_onnx
 from cspine_export.graph.interface import Interface
-from cspine_export.parity import Recorder
 
 
 def grad_cam(network: torch.nn.Module, images: torch.Tensor) -> npt.NDArray[np.float32]:

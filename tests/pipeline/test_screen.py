@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cspine.backends import open_backend
+from cspine.backends.recorder import Recorder
 from cspine.bundle import Bundle
 from cspine.dicom.select import Study
 from cspine.findings import Identity
@@ -17,7 +18,6 @@ from cspine.outcome import Outcome
 from cspine.pipeline import Pipeline
 from cspine.session import Session
 from cspine.spec import PipelineSpec, Screen
-from cspine_export.parity import Recorder
 from cspine_phantom.study import phantom
 
 IDENTITY = Identity(

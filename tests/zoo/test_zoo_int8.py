@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("timm")
 pytest.importorskip("nncf", reason="pip install nncf")
-from cspine_int8.measure import measure
+from cspine_int8.measure import crash, measure
 from cspine_int8.networks import Subject, subjects
 from cspine_int8.peers import OURS, PEERS, TARGETS
 
@@ -31,8 +31,6 @@ def test_every_tool_is_measured(subject: Subject, runtime: str, tmp_path: Path) 
 
 
 def test_a_file_that_kills_its_process_is_told(subject: Subject, tmp_path: Path) -> None:
-    from cspine_int8.measure import _crash
-
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"no model")
-    assert _crash(path, "onnxruntime", subject, tmp_path) is not None
+    assert crash(path, "onnxruntime", subject, tmp_path) is not None

@@ -1,10 +1,10 @@
-"""A backend that remembers what it was fed."""
+"""A backend that remembers what it was fed: how a pipeline yields real inputs of its networks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cspine.backends import Array, Backend, TensorSpec
+from cspine.backends.protocol import Array, Backend, TensorSpec
 
 
 class Recorder:
