@@ -18,7 +18,7 @@ from cspine_bench.cases import CaseSet, study_digest
 from cspine_calibration.emit import emit
 from cspine_calibration.observe import Observer
 from cspine_calibration.progress import Progress, State
-from cspine_calibration.smoke import FLOOR_DB, smoke
+from cspine_calibration.smoke import FLOOR_DB, SmokeTest
 from cspine_calibration.table import CalibrationTable
 from cspine_calibration.targets import Precision, find_target
 from cspine_calibration.tuning import fp32_pipeline, tune
@@ -179,6 +179,7 @@ def emit_targets(
     device = this_device()
     for stage in bundle.spec.networks:
         table = read_table(bundle, stage)
+        test = SmokeTest(bundle.model(stage.id), table)
         facts = bundle.manifest.provenance[table_path(stage.id)]
         for target in targets:
             chosen = precision or find_target(target).precisions[0]
@@ -189,9 +190,7 @@ def emit_targets(
                 precision=chosen,
                 estimator=estimator,
             )
-            seen = smoke(
-                bundle.model(stage.id), emission.model, table, target=target, device=device
-            )
+            seen = test.check(emission.model, target=target, device=device)
             name = emission_path(stage.id, target, precision=chosen)
             files[name] = emission.model
             provenance[name] = {

@@ -8,6 +8,7 @@ This tells such files; how accurate one is, only a verdict on real studies tells
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from cspine.backends import Array, open_backend
 from cspine.device import Device, installed
 from cspine.errors import ModelError
-from cspine_calibration.numeric import Computes, compare
+from cspine_calibration.numeric import sqnr
 from cspine_calibration.reference import Reference
 from cspine_calibration.table import CalibrationTable
 
@@ -38,40 +39,58 @@ class Smoke:
     decibels: Mapping[str, float]
 
 
-def smoke(
-    model: bytes, emitted: bytes, table: CalibrationTable, *, target: str, device: Device
-) -> Smoke:
-    """Compute an emission and its network on noise in the range that the table saw.
+class SmokeTest:
+    """A network's answer to noise in the range that the table saw, for all its emissions.
 
     Parameters
     ----------
-    model, emitted
-        Serialised: FP32, and what was made of it for ``target``.
-    device
-        This one; a target for another CPU is computed as its file says.
-
-    Raises
-    ------
-    ModelError
-        If an output has less than :data:`FLOOR_DB`.
+    model
+        The serialised FP32 model.
+    table
+        Its statistics.
     """
-    exact = Reference(model)
-    feeds = {
-        name: _noise(shape, *_range(table, name), seed=_SEED + number)
-        for number, (name, shape) in enumerate(exact.inputs)
-    }
-    backend = _backend(target, device)
-    candidate: Computes = (
-        Reference(emitted) if backend == "reference" else open_backend(backend, emitted, threads=1)
-    )
-    decibels = compare(exact, candidate, [feeds])
-    for output, found in decibels.items():
-        if found < FLOOR_DB:
-            raise ModelError(
-                f"target {target!r}: output {output!r} is {found:.1f} dB from FP32 as {backend} "
-                f"computes it, expected {FLOOR_DB:g} or more; use FP32 there, or report the network"
-            )
-    return Smoke(backend, decibels)
+
+    def __init__(self, model: bytes, table: CalibrationTable) -> None:
+        exact = Reference(model)
+        self._feeds = {
+            name: _noise(shape, *_range(table, name), seed=_SEED + number)
+            for number, (name, shape) in enumerate(exact.inputs)
+        }
+        self._expected = exact.run(self._feeds)
+
+    def check(self, emitted: bytes, *, target: str, device: Device) -> Smoke:
+        """Compute an emission on the same noise.
+
+        Parameters
+        ----------
+        emitted
+            What was made of the network for ``target``.
+        device
+            This one; a target for another CPU is computed as its file says.
+
+        Raises
+        ------
+        ModelError
+            If an output has less than :data:`FLOOR_DB`.
+        """
+        backend = _backend(target, device)
+        got = _computed(emitted, backend, self._feeds)
+        decibels = {name: sqnr(values, got[name]) for name, values in self._expected.items()}
+        for output, found in decibels.items():
+            if found < FLOOR_DB:
+                raise ModelError(
+                    f"target {target!r}: output {output!r} is {found:.1f} dB from FP32 as "
+                    f"{backend} computes it, expected {FLOOR_DB:g} or more; use FP32 there, or "
+                    "report the network"
+                )
+        return Smoke(backend, decibels)
+
+
+def _computed(emitted: bytes, backend: str, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    if backend == "reference":
+        return Reference(emitted).run(feeds)
+    with closing(open_backend(backend, emitted, threads=1)) as opened:
+        return opened.run(feeds)
 
 
 def _backend(target: str, device: Device) -> str:

@@ -10,7 +10,7 @@ from onnx import numpy_helper
 from cspine.device import this_device
 from cspine.errors import ModelError
 from cspine_calibration.emit import emit
-from cspine_calibration.smoke import FLOOR_DB, smoke
+from cspine_calibration.smoke import FLOOR_DB, SmokeTest
 from cspine_calibration.targets import TARGETS
 from small_graphs import EVERYTHING, SHAPES, build, calibrated, cases, random_weights
 
@@ -24,7 +24,7 @@ def model() -> bytes:
 def test_every_emission_computes_its_network(model: bytes, target: str) -> None:
     table = calibrated(model, cases())
     made = emit(model, table, target=target).model
-    seen = smoke(model, made, table, target=target, device=this_device())
+    seen = SmokeTest(model, table).check(made, target=target, device=this_device())
     assert set(seen.decibels) == {"y", "z"}
     assert min(seen.decibels.values()) > 3 * FLOOR_DB
     here = {this_device().onnxruntime_target: "onnxruntime", "openvino": "openvino"}
@@ -38,7 +38,8 @@ def test_a_wrong_file_is_refused_by_its_target(model: bytes, target: str) -> Non
     (weights,) = (t for t in proto.graph.initializer if t.name == "c5_weight_quantized")
     wrong = np.roll(numpy_helper.to_array(weights), 3, axis=0)
     weights.CopyFrom(numpy_helper.from_array(wrong, weights.name))
+    test = SmokeTest(model, table)
     with pytest.raises(
         ModelError, match=rf"target '{target}': output 'y' is -?\d+\.\d dB from FP32"
     ):
-        smoke(model, proto.SerializeToString(), table, target=target, device=this_device())
+        test.check(proto.SerializeToString(), target=target, device=this_device())
