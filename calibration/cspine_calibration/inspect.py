@@ -9,7 +9,7 @@ import msgspec
 
 from cspine.bundle import Bundle, fp32_path
 from cspine.console import emit_json, json_option, table
-from cspine.engines import load_engine
+from cspine.engines.store import load_engine
 from cspine.errors import ModelError
 from cspine.files import sha256
 from cspine.layout import is_bundle

@@ -10,7 +10,7 @@ from cspine.answer import answered, levels, refusal
 from cspine.backends import Array, open_backend
 from cspine.bundle import Bundle
 from cspine.dicom.select import Readable
-from cspine.engines import find_engine
+from cspine.engines.store import find_engine
 from cspine.findings import Identity, Refused, Source
 from cspine.image import Image
 from cspine.outcome import Clock, Outcome, View

@@ -22,7 +22,7 @@ from cspine.bundle import Bundle
 from cspine.cache import cache_folder, cache_key, write_cached
 from cspine.device import Device, installed
 from cspine.dicom.select import Study
-from cspine.engines import find_engine
+from cspine.engines.store import find_engine
 from cspine.errors import CspineError, StudyError
 from cspine.files import check_writable
 from cspine.pipeline import Pipeline

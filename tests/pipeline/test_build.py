@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from cspine.build import build_engines
 from cspine.bundle import Bundle
-from cspine.engines import load_engine
+from cspine.engines.build import build_engines
+from cspine.engines.store import load_engine
 from cspine.errors import BackendError, BundleError
 
 Invoke = Callable[[Sequence[object]], Result]

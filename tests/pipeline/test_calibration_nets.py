@@ -14,8 +14,8 @@ from onnx import numpy_helper
 
 from cspine.backends import open_backend
 from cspine.backends.tensorrt import tensorrt_module
-from cspine.compiled import compile_onnx
-from cspine.layerlist import left_in_float
+from cspine.engines.compile import compile_onnx
+from cspine.engines.layers import left_in_float
 from cspine.onnxfile import read_onnx
 from cspine_calibration.emit import emit
 from cspine_calibration.fusion import integer_kernels

@@ -15,8 +15,8 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from cspine.compiled import Compiled, compile_onnx
-from cspine.layerlist import left_in_float, quantized_convolutions
+from cspine.engines.compile import Compiled, compile_onnx
+from cspine.engines.layers import left_in_float, quantized_convolutions
 from cspine.onnxfile import read_onnx
 from cspine_calibration.emit import emit
 from cspine_calibration.observe import Observer

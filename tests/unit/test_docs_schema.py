@@ -17,7 +17,7 @@ import pytest
 
 from cspine import findings, spec
 from cspine.device import Device
-from cspine.engines import EngineManifest
+from cspine.engines.store import EngineManifest
 from cspine.manifest import FORMAT, File, Manifest
 from cspine.pipeline_file import parse_spec
 from cspine.precision import Evidence, believed

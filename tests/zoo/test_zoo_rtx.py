@@ -11,8 +11,8 @@ pytest.importorskip("timm")
 pytest.importorskip("torchvision")
 pytest.importorskip("tensorrt_rtx_libs")
 
-from cspine.compiled import compile_onnx
-from cspine.layerlist import left_in_float, quantized_convolutions
+from cspine.engines.compile import compile_onnx
+from cspine.engines.layers import left_in_float, quantized_convolutions
 from cspine.onnxfile import read_onnx
 from cspine_calibration.emit import emit
 from cspine_calibration.observe import Observer

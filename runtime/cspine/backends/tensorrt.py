@@ -1,7 +1,7 @@
 """TensorRT and TensorRT-RTX: an engine, one stream, buffers that live as long as the engine.
 
 One code path for 8.6, 10, 11 and RTX: the common core of their Python bindings (named tensors,
-``execute_async_v3``). Needs an NVIDIA GPU; engines are made by :mod:`cspine.build`.
+``execute_async_v3``). Needs an NVIDIA GPU; engines are made by :mod:`cspine.engines.build`.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def build(bundle: Path, precision: str, compute_capability: str | None, as_json:
     Example:
       cspine build build/xray.cspine --compute-capability 8.9
     """
-    from cspine.build import build_engines  # the vendor's runtime, for this verb only
+    from cspine.engines.build import build_engines  # the vendor's runtime, for this verb only
 
     check_writable(cache_folder() / "engines" / "new.engine")  # building takes minutes
     engines = build_engines(

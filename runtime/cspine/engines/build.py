@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from cspine.backends.tensorrt import tensorrt_module
 from cspine.bundle import Bundle
-from cspine.compiled import compile_onnx, strongly_typed
-from cspine.engines import Engine, EngineManifest, store
+from cspine.engines.compile import compile_onnx, strongly_typed
+from cspine.engines.store import Engine, EngineManifest, store
 from cspine.files import sha256
 from cspine.precision import Precision
 from cspine.spec import Classify, Network

@@ -6,8 +6,7 @@ from types import ModuleType
 import msgspec
 import pytest
 
-from cspine import engines
-from cspine.engines import THIS_DEVICE, EngineManifest, find_engine, load_engine, store
+from cspine.engines.store import THIS_DEVICE, EngineManifest, find_engine, load_engine, store
 from cspine.errors import BundleError
 from cspine.files import sha256
 
@@ -102,7 +101,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> EngineManifest:
     """Return the manifest of an engine for a device whose TensorRT is 1.7.1, as MANIFEST's."""
     module = ModuleType("tensorrt_rtx")
     module.__version__ = "1.7.1"  # type: ignore[attr-defined]
-    monkeypatch.setattr(engines, "tensorrt_module", lambda: module)
+    monkeypatch.setattr(engine_store, "tensorrt_module", lambda: module)
     return msgspec.structs.replace(MANIFEST, compute_capability=THIS_DEVICE)
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cspine.backends.tensorrt import tensorrt_logger, tensorrt_module
-from cspine.engines import THIS_DEVICE
+from cspine.engines.layers import Layer, read_layers
+from cspine.engines.store import THIS_DEVICE
 from cspine.errors import BackendError
-from cspine.layerlist import Layer, read_layers
 
 WORKSPACE_BYTES = 1 << 30
 
@@ -29,7 +29,7 @@ class Compiled:
     flags
         What was set of the network and the builder.
     built_for
-        Compute capability, or :data:`cspine.engines.THIS_DEVICE`.
+        Compute capability, or :data:`cspine.engines.store.THIS_DEVICE`.
     """
 
     plan: bytes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cspine.layerlist import Tensor, left_in_float, quantized_convolutions, read_layers
+from cspine.engines.layers import Tensor, left_in_float, quantized_convolutions, read_layers
 from cspine.onnxfile import read_onnx
 from cspine_calibration.emit import emit
 from small_graphs import build, calibrated, cases, random_weights
