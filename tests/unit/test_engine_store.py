@@ -6,6 +6,7 @@ from types import ModuleType
 import msgspec
 import pytest
 
+from cspine.engines import store as engine_store
 from cspine.engines.store import THIS_DEVICE, EngineManifest, find_engine, load_engine, store
 from cspine.errors import BundleError
 from cspine.files import sha256
