@@ -164,7 +164,7 @@ def emit_targets(
     Parameters
     ----------
     precision
-        ``None`` leaves it to each target's row.
+        ``None`` emits every precision of each target.
 
     Raises
     ------
@@ -181,8 +181,12 @@ def emit_targets(
         table = read_table(bundle, stage)
         test = SmokeTest(bundle.model(stage.id), table)
         facts = bundle.manifest.provenance[table_path(stage.id)]
-        for target in targets:
-            chosen = precision or find_target(target).precisions[0]
+        wanted = [
+            (target, each)
+            for target in targets
+            for each in ((precision,) if precision else find_target(target).precisions)
+        ]
+        for target, chosen in wanted:
             emission = emit(
                 bundle.model(stage.id),
                 table,

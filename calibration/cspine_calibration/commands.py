@@ -80,7 +80,7 @@ def calibrate(
 @click.option(
     "--precision",
     type=click.Choice(["int8", "fp16"]),
-    help="[default: fp16 for trt-rtx, int8 for every other target]",
+    help="[default: every one that the target has]",
 )
 @estimator_option
 @json_option

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from cspine.answer import answered, levels, refusal
-from cspine.backends import Array, open_backend
+from cspine.backends import Array, Backend, open_backend, open_engine
 from cspine.bundle import Bundle
 from cspine.dicom.select import Readable
 from cspine.engines.store import find_engine
@@ -57,7 +57,7 @@ class Pipeline:
         sessions = {
             stage.id: Session(
                 stage.id,
-                open_backend(choice.backend, _model(bundle, stage.id, choice), threads=threads),
+                _backend(bundle, stage.id, choice, threads=threads),
             )
             for stage in bundle.spec.networks
         }
@@ -191,8 +191,10 @@ class Pipeline:
             return signs
 
 
-def _model(bundle: Bundle, stage: str, choice: Choice) -> bytes:
-    """Return what a backend loads: the bundle's graph, or the engine this device built of it."""
-    if choice.backend == "tensorrt":
-        return find_engine(bundle=bundle.digest, stage=stage, precision=choice.precision)
-    return bundle.model(stage, target=choice.target)
+def _backend(bundle: Bundle, stage: str, choice: Choice, *, threads: int | None) -> Backend:
+    """Load the bundle's graph, or the engine that was built of it for this device."""
+    if choice.backend != "tensorrt":
+        model = bundle.model(stage, target=choice.target)
+        return open_backend(choice.backend, model, threads=threads)
+    plan, made = find_engine(bundle=bundle.digest, stage=stage, precision=choice.precision)
+    return open_engine(plan, host_code=made.host_code)

@@ -14,12 +14,13 @@ from typing import Literal
 
 import msgspec
 
+from cspine.backends.capability import capability
 from cspine.bundle import Bundle
 from cspine.device import Device
-from cspine.errors import BundleError
+from cspine.errors import BackendError, BundleError
 from cspine.spec import Gate
 
-Precision = Literal["fp32", "int8"]
+Precision = Literal["fp32", "fp16", "int8"]
 Verdict = Literal["pass", "fail", "inconclusive"]
 
 
@@ -69,12 +70,13 @@ def int8(backend: str, device: Device, *, reason: str = "asked for") -> Choice:
     BundleError
         If no emission is exact on this device.
     """
-    targets = {
-        "onnxruntime": device.onnxruntime_target,
-        "openvino": "openvino",
-        "tensorrt": "trt",
-    }
-    target = targets.get(backend)
+    match backend:
+        case "tensorrt":
+            target: str | None = _tensorrt_emission()
+        case "openvino":
+            target = "openvino"
+        case _:
+            target = device.onnxruntime_target
     if target is None:
         raise BundleError(
             f"backend {backend!r}: no INT8 emission is known to be exact on this CPU "
@@ -178,6 +180,14 @@ def verdict_of(bundle: Bundle, choice: Choice) -> Verdict | None:
     }
     order: tuple[Verdict, ...] = ("fail", "pass", "inconclusive")
     return next((verdict for verdict in order if verdict in verdicts), None)
+
+
+def _tensorrt_emission() -> str:
+    """Return the emission for the installed TensorRT; where there is none, the usual one."""
+    try:
+        return capability().emission
+    except BackendError:
+        return "trt"
 
 
 def _read(path: Path) -> Evidence:

@@ -78,7 +78,7 @@ def made(
     bundle = export(pipeline_file, CHECKPOINTS, studies=studies[:2], to=path)
     cases = read_cases(sets / "calibration", split="calibration", levels=answered_levels(bundle))
     bundle = calibrate(bundle, cases, threads=None, progress=lambda done, total: None)
-    return emit_targets(bundle, DEFAULT_TARGETS, estimator=DEFAULT)
+    return emit_targets(bundle, (*DEFAULT_TARGETS, "trt-rtx"), estimator=DEFAULT)
 
 
 @pytest.fixture

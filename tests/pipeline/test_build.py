@@ -9,10 +9,15 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from cspine.backends.capability import tensorrt_module
+from cspine.backends.messages import listening
 from cspine.bundle import Bundle
 from cspine.engines.build import build_engines
+from cspine.engines.compile import Aim
+from cspine.engines.monitor import Watch
 from cspine.engines.store import load_engine
 from cspine.errors import BackendError, BundleError
+from cspine.precision import Precision
 
 Invoke = Callable[[Sequence[object]], Result]
 
@@ -24,16 +29,16 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
-@pytest.mark.parametrize("compute_capability", ["8.6", "8.9"])
+def ahead(compute_capability: str) -> Aim:
+    return Aim(compute_capability=compute_capability)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+@pytest.mark.parametrize("compute_capability", ["8.6", "8.9", "12.0"])
 def test_engines_of_all_networks_are_built_with_no_gpu(
-    made: Bundle, cache: Path, precision: str, compute_capability: str
+    made: Bundle, cache: Path, precision: Precision, compute_capability: str
 ) -> None:
-    engines = build_engines(
-        made,
-        precision="int8" if precision == "int8" else "fp32",
-        compute_capability=compute_capability,
-    )
+    engines = build_engines(made, precision=precision, aim=ahead(compute_capability))
     assert [engine.manifest.stage for engine in engines] == ["screen", "localise", "classify"]
     for engine in engines:
         assert engine.path.is_relative_to(cache)
@@ -41,6 +46,7 @@ def test_engines_of_all_networks_are_built_with_no_gpu(
         assert load_engine(engine.path) == engine
         assert engine.manifest.bundle == made.digest
         assert engine.manifest.flags == ("STRONGLY_TYPED",)
+        assert engine.manifest.compute_capability == compute_capability
         assert engine.size > 100_000
 
 
@@ -56,20 +62,43 @@ def test_a_graph_for_another_runtime_is_rejected_with_tensorrts_reason(
     bundle: Bundle,
 ) -> None:
     graph = bundle.read("models/localise/ort-x64-vnni.int8.onnx")
-    foreign = bundle.extended({"models/localise/trt.int8.onnx": graph}, {})
+    foreign = bundle.extended({"models/localise/trt-rtx.int8.onnx": graph}, {})
     with pytest.raises(BackendError, match="stage 'localise': TensorRT rejects the graph: "):
-        build_engines(foreign, precision="int8", compute_capability="8.9")
+        build_engines(foreign, precision="int8", aim=ahead("8.9"))
 
 
 def test_an_unknown_gpu_is_refused(made: Bundle) -> None:
     with pytest.raises(BackendError, match=r"does not build for .* 9\.0; it builds for .*8\.9"):
-        build_engines(made, precision="fp32", compute_capability="9.0")
+        build_engines(made, precision="fp32", aim=ahead("9.0"))
 
 
 def test_a_changed_engine_is_refused(made: Bundle) -> None:
-    engine = build_engines(made, precision="int8", compute_capability="8.9")[1]
+    engine = build_engines(made, precision="fp32", aim=ahead("8.9"))[1]
     data = bytearray(engine.path.read_bytes())
     data[-1] ^= 1
     engine.path.write_bytes(data)
     with pytest.raises(BundleError, match="has changed since it was built; build it again"):
         load_engine(engine.path)
+
+
+def test_a_build_that_is_ended_leaves_nothing(made: Bundle, cache: Path) -> None:
+    def watch(stage: str) -> Watch:
+        def step(phase: str, done: int, steps: int) -> None:
+            if (stage, done) == ("localise", 1):
+                raise KeyboardInterrupt
+
+        return step
+
+    with pytest.raises(KeyboardInterrupt):
+        build_engines(made, precision="fp32", aim=ahead("8.9"), watch=watch)
+    assert len(list((cache / "engines").iterdir())) == 2, "the first stage's engine and manifest"
+
+
+@pytest.mark.parametrize("damage", [lambda plan: plan[: len(plan) // 2], lambda plan: b"no plan"])
+def test_tensorrt_judges_a_damaged_plan(made: Bundle, damage: Callable[[bytes], bytes]) -> None:
+    """RTX reads a plan's header with no GPU; the rest of the loading needs one."""
+    trt = tensorrt_module()
+    plan = build_engines(made, precision="fp32", aim=ahead("8.9"))[0].path.read_bytes()
+    with listening() as (logger, _):
+        validity, _ = trt.Runtime(logger).get_engine_validity(damage(plan))
+    assert validity == trt.EngineValidity.INVALID

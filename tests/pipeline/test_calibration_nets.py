@@ -13,8 +13,8 @@ import pytest
 from onnx import numpy_helper
 
 from cspine.backends import open_backend
-from cspine.backends.tensorrt import tensorrt_module
-from cspine.engines.compile import compile_onnx
+from cspine.backends.capability import tensorrt_module
+from cspine.engines.compile import Aim, compile_onnx
 from cspine.engines.layers import left_in_float
 from cspine.onnxfile import read_onnx
 from cspine_calibration.emit import emit
@@ -196,9 +196,9 @@ def test_tensorrt_rtx_parses_and_builds_the_file(net, precision):
     compiled = compile_onnx(
         emission.model,
         where="a network",
-        shapes={"x": (net.shape,) * 3},
-        integers=precision == "int8",
-        compute_capability="8.9",
+        profiles=[{"x": (net.shape,) * 3}],
+        precision=precision,
+        aim=Aim(compute_capability="8.9"),
     )
     left = left_in_float(read_onnx(emission.model, where="a network"), compiled.layers)
     # TensorRT-RTX has no integer kernel for transposed convolutions.

@@ -15,7 +15,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from cspine.engines.compile import Compiled, compile_onnx
+from cspine.engines.compile import Aim, Compiled, compile_onnx
 from cspine.engines.layers import left_in_float, quantized_convolutions
 from cspine.onnxfile import read_onnx
 from cspine_calibration.emit import emit
@@ -109,9 +109,9 @@ class Net:
         return compile_onnx(
             data,
             where="a small network",
-            shapes={self.input: (SHAPE,) * 3},
-            integers=True,
-            compute_capability="8.9",
+            profiles=[{self.input: (SHAPE,) * 3}],
+            precision="int8",
+            aim=Aim(compute_capability="8.9"),
         )
 
 

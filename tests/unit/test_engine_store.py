@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
 
 import msgspec
 import pytest
 
 from cspine.engines import store as engine_store
-from cspine.engines.store import THIS_DEVICE, EngineManifest, find_engine, load_engine, store
+from cspine.engines.store import (
+    BuiltOn,
+    DeviceFacts,
+    EngineManifest,
+    find_engine,
+    load_engine,
+    store,
+)
 from cspine.errors import BundleError
 from cspine.files import sha256
 
@@ -21,8 +27,17 @@ MANIFEST = EngineManifest(
     tensorrt="tensorrt_rtx",
     tensorrt_version="1.7.1",
     compute_capability="8.9",
+    built_on=None,
     flags=("STRONGLY_TYPED",),
-    batch=(1, 6, 6),
+    dla_core=None,
+    workspace_bytes=1 << 30,
+    batch=(1, 2, 4, 6),
+)
+HERE = DeviceFacts(
+    tensorrt="tensorrt_rtx",
+    tensorrt_version="1.7.1",
+    compute_capability="8.9",
+    built_on=BuiltOn(gpu="A made GPU", driver="12.6", system="Linux 6.1"),
 )
 
 
@@ -51,8 +66,11 @@ def test_an_engine_is_loaded_as_it_was_stored(cache: Path) -> None:
         ("tensorrt", "tensorrt"),
         ("tensorrt_version", "1.7.2"),
         ("compute_capability", "8.7"),
+        ("built_on", HERE.built_on),
         ("flags", ("EXPLICIT_BATCH", "INT8")),
-        ("batch", (1, 1, 1)),
+        ("dla_core", 1),
+        ("workspace_bytes", 1 << 20),
+        ("batch", (1,)),
     ],
 )
 def test_every_fact_gives_an_engine_a_place_of_its_own(fact: str, value: object) -> None:
@@ -99,25 +117,23 @@ def test_a_manifest_without_its_engine_is_refused() -> None:
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> EngineManifest:
-    """Return the manifest of an engine for a device whose TensorRT is 1.7.1, as MANIFEST's."""
-    module = ModuleType("tensorrt_rtx")
-    module.__version__ = "1.7.1"  # type: ignore[attr-defined]
-    monkeypatch.setattr(engine_store, "tensorrt_module", lambda: module)
-    return msgspec.structs.replace(MANIFEST, compute_capability=THIS_DEVICE)
+    """Return the manifest of an engine that a device built for itself, on that device."""
+    monkeypatch.setattr(engine_store, "device_facts", lambda: HERE)
+    return msgspec.structs.replace(MANIFEST, built_on=HERE.built_on)
 
 
 def find() -> bytes:
-    return find_engine(bundle=MANIFEST.bundle, stage="classify", precision="int8")
+    return find_engine(bundle=MANIFEST.bundle, stage="classify", precision="int8")[0]
 
 
-def test_the_engine_of_this_device_is_found_among_others(here: EngineManifest) -> None:
+def test_the_engine_for_this_device_is_found_among_others(here: EngineManifest) -> None:
     others: list[dict[str, object]] = [
         {"bundle": "3" * 64},
         {"stage": "localise"},
         {"precision": "fp32"},
         {"tensorrt": "tensorrt"},
         {"tensorrt_version": "1.7.2"},
-        {"compute_capability": "8.9"},
+        {"compute_capability": "8.7"},
     ]
     for changes in others:
         foreign = store(b"foreign", msgspec.structs.replace(here, **changes))
@@ -127,24 +143,56 @@ def test_the_engine_of_this_device_is_found_among_others(here: EngineManifest) -
     assert find() == PLAN
 
 
+def test_an_engine_that_was_built_ahead_for_such_a_gpu_is_found(here: EngineManifest) -> None:
+    store(PLAN, MANIFEST)
+    assert find() == PLAN
+
+
 def test_a_damaged_engine_of_this_device_is_refused(here: EngineManifest) -> None:
     store(PLAN, here).path.write_bytes(b"damaged")
     with pytest.raises(BundleError, match="has changed since it was built; build it again"):
         find()
 
 
-def test_an_engine_of_another_tensorrt_is_named(here: EngineManifest) -> None:
-    store(PLAN, msgspec.structs.replace(here, tensorrt_version="1.6.0"))
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (
+            {"tensorrt_version": "1.6.0"},
+            "built with tensorrt_rtx 1.6.0, here is tensorrt_rtx 1.7.1",
+        ),
+        (
+            {"compute_capability": "8.7"},
+            "built for compute capability 8.7, here is 8.9",
+        ),
+        (
+            {"built_on": BuiltOn(gpu="Another GPU", driver="12.6", system="Linux 6.1")},
+            "built on the gpu 'Another GPU', here is 'A made GPU'",
+        ),
+        (
+            {"built_on": BuiltOn(gpu="A made GPU", driver="12.2", system="Linux 6.1")},
+            "built on the driver '12.2', here is '12.6'",
+        ),
+        (
+            {"built_on": BuiltOn(gpu="A made GPU", driver="12.6", system="Linux 5.15 R36")},
+            "built on the system 'Linux 5.15 R36', here is 'Linux 6.1'",
+        ),
+    ],
+)
+def test_an_engine_of_another_state_of_the_device_is_refused_with_what_changed(
+    here: EngineManifest, changes: dict[str, object], reason: str
+) -> None:
+    store(PLAN, msgspec.structs.replace(here, **changes))
     with pytest.raises(BundleError) as caught:
         find()
     assert str(caught.value) == (
-        "stage 'classify': this device built its int8 engine with tensorrt_rtx 1.6.0 and now has "
-        "tensorrt_rtx 1.7.1; run: cspine build BUNDLE --precision int8"
+        f"stage 'classify', int8: the engine was {reason}; "
+        "run: cspine build BUNDLE --precision int8"
     )
 
 
 def test_no_engine_is_found_where_there_is_no_cache_and_none_is_made(cache: Path) -> None:
     cache.rmdir()
-    with pytest.raises(BundleError, match="this device has built no int8 engine of the bundle"):
+    with pytest.raises(BundleError, match="stage 'classify': no int8 engine of the bundle is built"):
         find()
     assert not cache.exists()

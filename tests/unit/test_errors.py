@@ -6,7 +6,8 @@ from types import ModuleType
 import pytest
 
 from cspine import errors
-from cspine.backends.tensorrt import first_gpu, tensorrt_module
+from cspine.backends.capability import tensorrt_module
+from cspine.backends.cuda import Gpu
 from cspine.errors import BackendError, CspineError, did_you_mean, missing_extra
 
 NAMES = ("SpecError", "BundleError", "StudyError", "BackendError", "ModelError")
@@ -67,7 +68,7 @@ def test_a_gpu_that_cuda_cannot_use_is_an_error_of_the_backend(
     monkeypatch.setitem(sys.modules, "pycuda", package)
     monkeypatch.setitem(sys.modules, "pycuda.driver", driver)
     with pytest.raises(BackendError) as caught:
-        first_gpu()
+        Gpu()
     assert str(caught.value) == (
         "no NVIDIA GPU that CUDA can use: cuInit failed: no CUDA-capable device is detected"
     )
@@ -77,4 +78,4 @@ def test_missing_pycuda_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "pycuda", None)  # as if it were not installed
     monkeypatch.delitem(sys.modules, "pycuda.driver", raising=False)
     with pytest.raises(BackendError, match="'pycuda' is not installed; install it with"):
-        first_gpu()
+        Gpu()

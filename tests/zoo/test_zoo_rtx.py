@@ -11,7 +11,7 @@ pytest.importorskip("timm")
 pytest.importorskip("torchvision")
 pytest.importorskip("tensorrt_rtx_libs")
 
-from cspine.engines.compile import compile_onnx
+from cspine.engines.compile import Aim, compile_onnx
 from cspine.engines.layers import left_in_float, quantized_convolutions
 from cspine.onnxfile import read_onnx
 from cspine_calibration.emit import emit
@@ -54,9 +54,9 @@ def test_the_emission_builds_and_is_what_it_says(
     compiled = compile_onnx(
         emission.model,
         where=net.name,
-        shapes={net.input: (net.shape,) * 3},
-        integers=precision == "int8",
-        compute_capability="8.9",
+        profiles=[{net.input: (net.shape,) * 3}],
+        precision=precision,
+        aim=Aim(compute_capability="8.9"),
     )
     file = read_onnx(emission.model, where=net.name)
     left = left_in_float(file, compiled.layers)

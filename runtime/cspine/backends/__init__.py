@@ -10,7 +10,7 @@ from __future__ import annotations
 from cspine.backends.protocol import Array, Backend, TensorSpec
 from cspine.errors import BackendError, did_you_mean
 
-__all__ = ["BACKENDS", "Array", "Backend", "TensorSpec", "open_backend"]
+__all__ = ["BACKENDS", "Array", "Backend", "TensorSpec", "open_backend", "open_engine"]
 
 BACKENDS = ("onnxruntime", "openvino", "tensorrt")
 
@@ -42,11 +42,27 @@ def open_backend(name: str, model: bytes, *, threads: int | None = None) -> Back
 
             return OpenVino(model, threads=threads)
         case "tensorrt":
-            from cspine.backends.tensorrt import TensorRT
-
-            return TensorRT(model)
+            return open_engine(model)
         case _:
             raise BackendError(
                 f"unknown backend {name!r}, expected one of {', '.join(BACKENDS)}"
                 f"{did_you_mean(name, BACKENDS)}"
             )
+
+
+def open_engine(plan: bytes, *, host_code: bool = False, graphs: bool = True) -> Backend:
+    """Load a serialised TensorRT engine that this device built.
+
+    Parameters
+    ----------
+    host_code, graphs
+        As :class:`cspine.backends.tensorrt.TensorRT` has them.
+
+    Raises
+    ------
+    BackendError
+        If TensorRT, PyCUDA or a GPU is missing, or the engine was built for another GPU.
+    """
+    from cspine.backends.tensorrt import TensorRT
+
+    return TensorRT(plan, host_code=host_code, graphs=graphs)

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cspine.bundle import Bundle
 from cspine.cache import cache_folder
-from cspine.console import bundle_argument, emit_json, json_option, table
+from cspine.console import bundle_argument, counter, emit_json, json_option, table
 from cspine.files import check_writable
+from cspine.precision import Precision
+
+if TYPE_CHECKING:
+    from cspine.engines.monitor import Watch
 
 
 @click.command()
 @bundle_argument
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "int8"]),
+    type=click.Choice(["fp32", "fp16", "int8"]),
     default="int8",
     show_default=True,
-    help="The graphs to build: FP32, or the INT8 emission for trt.",
+    help="The graphs to build.",
 )
 @click.option(
     "--compute-capability",
@@ -27,24 +32,59 @@ from cspine.files import check_writable
     help="Build ahead of time for that GPU, with TensorRT-RTX and no GPU here "
     "[default: the GPU of this device].",
 )
+@click.option(
+    "--dla",
+    type=click.IntRange(0),
+    metavar="CORE",
+    help="Put on that DLA what it can run; the GPU runs the rest.",
+)
+@click.option(
+    "--version-compatible",
+    is_flag=True,
+    help="Make plans that the lean runtime of another version loads; they are slower.",
+)
+@click.option(
+    "--workspace",
+    type=click.IntRange(1),
+    default=1024,
+    show_default=True,
+    metavar="MIB",
+    help="GPU memory that one kernel may use beside its tensors.",
+)
 @json_option
-def build(bundle: Path, precision: str, compute_capability: str | None, as_json: bool) -> None:
+def build(
+    bundle: Path,
+    precision: Precision,
+    compute_capability: str | None,
+    dla: int | None,
+    version_compatible: bool,
+    workspace: int,
+    as_json: bool,
+) -> None:
     """Build the TensorRT engine of every network of BUNDLE into the cache.
 
     Engines never travel: a device builds its own from the bundle, or ahead of time for exactly
-    that device.
+    that device. What the builder learns of kernels' times is kept for the next build. Ctrl-C ends
+    a build, and leaves what was there.
 
     \b
     Example:
       cspine build build/xray.cspine --compute-capability 8.9
     """
     from cspine.engines.build import build_engines  # the vendor's runtime, for this verb only
+    from cspine.engines.compile import Aim
 
     check_writable(cache_folder() / "engines" / "new.engine")  # building takes minutes
     engines = build_engines(
         Bundle.open(bundle),
-        precision="fp32" if precision == "fp32" else "int8",
-        compute_capability=compute_capability,
+        precision=precision,
+        aim=Aim(
+            compute_capability=compute_capability,
+            dla_core=dla,
+            version_compatible=version_compatible,
+            workspace_bytes=workspace << 20,
+        ),
+        watch=_shown,
     )
     if as_json:
         emit_json([{"path": str(engine.path), **_fields(engine.manifest)} for engine in engines])
@@ -61,6 +101,11 @@ def build(bundle: Path, precision: str, compute_capability: str | None, as_json:
         for engine in engines
     ]
     click.echo(table(["stage", "precision", "for", "built with", "size", "engine"], rows))
+
+
+def _shown(stage: str) -> Watch:
+    """Show on a terminal's stderr how far the build of a stage is."""
+    return lambda phase, done, steps: counter(f"{stage}: {phase}, step")(done, steps)
 
 
 def _fields(manifest: object) -> dict[str, object]:

@@ -1,51 +1,95 @@
 """TensorRT engines from a bundle's ONNX: for this device, or ahead of time for a named GPU.
 
-The emission for ``trt`` carries its precision in the graph (strong typing), so the builder is
-given no precision flags; TensorRT 8.6 knows no such typing, and gets the emission for ``trt-8`` and
-flags. An engine and the manifest beside it live in the cache; nothing loads an engine whose
-manifest does not match.
+The emission carries its precision in the graph (strong typing), so the builder is given no
+precision flags; TensorRT 8.6, and a DLA up to TensorRT 10, know no such typing and get flags. An
+engine and the manifest beside it live in the cache; nothing loads an engine whose manifest does not
+match.
 """
 
 from __future__ import annotations
 
-from cspine.backends.tensorrt import tensorrt_module
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from cspine.backends.capability import capability
 from cspine.bundle import Bundle
-from cspine.engines.compile import compile_onnx, strongly_typed
-from cspine.engines.store import Engine, EngineManifest, store
+from cspine.cache import cache_folder, cache_key, write_cached
+from cspine.engines.compile import Aim, Profile, compile_onnx
+from cspine.engines.monitor import Watch
+from cspine.engines.store import DeviceFacts, Engine, EngineManifest, device_facts, store
+from cspine.errors import BackendError
 from cspine.files import sha256
 from cspine.precision import Precision
 from cspine.spec import Classify, Network
 
 
 def build_engines(
-    bundle: Bundle, *, precision: Precision, compute_capability: str | None
+    bundle: Bundle,
+    *,
+    precision: Precision,
+    aim: Aim,
+    watch: Callable[[str], Watch] | None = None,
 ) -> list[Engine]:
     """Build the engine of every network of a bundle.
 
     Parameters
     ----------
     bundle
-        Holds the emission for ``trt``, on TensorRT 8.6 for ``trt-8``, if ``precision`` is ``int8``.
-    compute_capability
-        Such as ``"8.9"``, to build ahead of time for that GPU (TensorRT-RTX only); ``None``
-        builds for the GPU of this device.
+        Holds the emission that the installed TensorRT needs (:func:`graph_for`).
+    aim
+        What they are built for.
+    watch
+        Returns for a stage what is told how far its build is.
 
     Raises
     ------
     BackendError
-        If TensorRT is missing, rejects the graph, or cannot build for what was asked.
+        If TensorRT is missing, rejects the graph, or cannot build for what was asked; if they are
+        for this device, PyCUDA or a GPU is missing.
+    BundleError
+        If the bundle lacks the emission.
     """
-    target = ("trt" if strongly_typed() else "trt-8") if precision == "int8" else None
+    here = None if aim.compute_capability else device_facts()
+    graphs = {
+        stage.id: graph_for(bundle, stage.id, precision=precision, aim=aim)
+        for stage in bundle.spec.networks
+    }
     return [
         _build(
             bundle,
             stage,
-            onnx=bundle.model(stage.id, target=target),
+            onnx=graphs[stage.id],
             precision=precision,
-            compute_capability=compute_capability,
+            aim=aim,
+            here=here,
+            watch=watch(stage.id) if watch else None,
         )
         for stage in bundle.spec.networks
     ]
+
+
+def graph_for(bundle: Bundle, stage: str, *, precision: Precision, aim: Aim) -> bytes:
+    """Return the ONNX file that the installed TensorRT builds a precision from.
+
+    Raises
+    ------
+    BackendError
+        If INT8 is asked of a DLA whose TensorRT takes none from a graph.
+    BundleError
+        If the bundle lacks the emission.
+    """
+    typed = aim.strongly_typed(capability())
+    if precision == "fp32" or (precision == "fp16" and not typed):
+        return bundle.model(stage)
+    if aim.dla_core is not None and precision == "int8":
+        if not typed:
+            raise BackendError(
+                f"{capability().module} {capability().version}: this DLA takes no quantizers from "
+                "a graph; use --precision fp16"
+            )
+        return bundle.model(stage, target="trt-dla")
+    return bundle.model(stage, target=capability().emission, precision=precision)
 
 
 def _build(
@@ -54,36 +98,57 @@ def _build(
     *,
     onnx: bytes,
     precision: Precision,
-    compute_capability: str | None,
+    aim: Aim,
+    here: DeviceFacts | None,
+    watch: Watch | None,
 ) -> Engine:
-    trt = tensorrt_module()
     batch = _batch(bundle, stage)
-    smallest, usual, largest = ((size, 1, *stage.size_px) for size in batch)
+    timings = _timings(here) if here else None
     compiled = compile_onnx(
         onnx,
         where=f"stage {stage.id!r}",
-        shapes={"image": (smallest, usual, largest)},
-        integers=precision == "int8",
-        compute_capability=compute_capability,
+        profiles=[_profile(stage, rows) for rows in batch],
+        precision=precision,
+        aim=aim,
+        timings=timings.read_bytes() if timings and timings.exists() else b"",
+        watch=watch,
     )
+    if timings and compiled.timings:
+        write_cached(timings, compiled.timings)
+    trt = capability()
     manifest = EngineManifest(
         engine=sha256(compiled.plan),
         onnx=sha256(onnx),
         bundle=bundle.digest,
         stage=stage.id,
         precision=precision,
-        tensorrt=trt.__name__,
-        tensorrt_version=trt.__version__,
-        compute_capability=compiled.built_for,
+        tensorrt=trt.module,
+        tensorrt_version=trt.version,
+        compute_capability=aim.compute_capability or (here.compute_capability if here else ""),
+        built_on=here.built_on if here else None,
         flags=compiled.flags,
+        dla_core=aim.dla_core,
+        workspace_bytes=aim.workspace_bytes,
         batch=batch,
     )
     return store(compiled.plan, manifest)
 
 
-def _batch(bundle: Bundle, stage: Network) -> tuple[int, int, int]:
-    """Return the smallest, usual and largest batch: one image, or one crop per level."""
+def _batch(bundle: Bundle, stage: Network) -> tuple[int, ...]:
+    """Return the batches to be fast at: one image, or doublings up to one crop per level."""
     if not isinstance(stage, Classify):
-        return 1, 1, 1
+        return (1,)
     levels = bundle.spec.level_count
-    return 1, levels, levels
+    doublings = [1 << power for power in range(levels.bit_length()) if 1 << power < levels]
+    return (*doublings, levels)
+
+
+def _profile(stage: Network, rows: int) -> Profile:
+    shape = (rows, 1, *stage.size_px)
+    return {"image": (shape, shape, shape)}
+
+
+def _timings(here: DeviceFacts) -> Path:
+    """Return where timings of kernels lie: those of one TensorRT on one device."""
+    key = cache_key(asdict(capability()), here)
+    return cache_folder() / "timings" / f"{key}.cache"

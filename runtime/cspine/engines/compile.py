@@ -6,14 +6,42 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cspine.backends.tensorrt import tensorrt_logger, tensorrt_module
+from cspine.backends.capability import Capability, capability, tensorrt_module
+from cspine.backends.messages import listening
 from cspine.engines.layers import Layer, read_layers
-from cspine.engines.store import THIS_DEVICE
+from cspine.engines.monitor import Watch, monitor
 from cspine.errors import BackendError
-
-WORKSPACE_BYTES = 1 << 30
+from cspine.precision import Precision
 
 Shape = tuple[int, ...]
+Profile = Mapping[str, tuple[Shape, Shape, Shape]]
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What an engine is built for.
+
+    Attributes
+    ----------
+    compute_capability
+        Such as ``"8.9"``, to build ahead of time for that GPU (TensorRT-RTX only); ``None`` is the
+        GPU of this device.
+    dla_core
+        The DLA that runs what it can, the GPU the rest; ``None`` leaves all to the GPU.
+    version_compatible
+        Whether the lean runtime of another version can load the plan, which makes it slower.
+    workspace_bytes
+        Of GPU memory that one kernel may use beside its tensors.
+    """
+
+    compute_capability: str | None = None
+    dla_core: int | None = None
+    version_compatible: bool = False
+    workspace_bytes: int = 1 << 30
+
+    def strongly_typed(self, here: Capability) -> bool:
+        """Whether this TensorRT takes the precision from the graph, not from flags."""
+        return here.strongly_typed and not (self.dla_core is not None and here.dla_weakly_typed)
 
 
 @dataclass(frozen=True)
@@ -25,125 +53,143 @@ class Compiled:
     plan
         The engine.
     layers
-        Its kernels; empty where this TensorRT does not list them.
+        Its kernels; empty where this TensorRT's builder does not list them.
     flags
         What was set of the network and the builder.
-    built_for
-        Compute capability, or :data:`cspine.engines.store.THIS_DEVICE`.
+    timings
+        What the builder knows of kernels' times by now, for the next build; empty where it keeps
+        none.
     """
 
     plan: bytes
     layers: tuple[Layer, ...]
     flags: tuple[str, ...]
-    built_for: str
-
-
-def strongly_typed() -> bool:
-    """Return whether this TensorRT takes precision from the graph; 8.6 takes flags instead."""
-    return hasattr(tensorrt_module().NetworkDefinitionCreationFlag, "STRONGLY_TYPED")
+    timings: bytes
 
 
 def compile_onnx(
     onnx: bytes,
     *,
     where: str,
-    shapes: Mapping[str, tuple[Shape, Shape, Shape]],
-    integers: bool,
-    compute_capability: str | None,
+    profiles: Sequence[Profile],
+    precision: Precision,
+    aim: Aim,
+    timings: bytes = b"",
+    watch: Watch | None = None,
 ) -> Compiled:
     """Build an engine.
 
     Parameters
     ----------
+    onnx
+        The graph. Strongly typed TensorRT takes the precision from it.
     where
         What the model is, for messages.
-    shapes
-        Smallest, usual and largest shape of every input.
-    integers
-        Whether the file is INT8, which TensorRT must be told where typing is weak.
-    compute_capability
-        Such as ``"8.9"``, to build ahead of time for that GPU (TensorRT-RTX only); ``None``
-        builds for the GPU of this device.
+    profiles
+        For each optimisation profile the smallest, usual and largest shape of every input.
+    precision
+        Of the file, which TensorRT must be told where typing is weak.
+    timings
+        What an earlier build returned, on this device with this TensorRT.
+    watch
+        Is told how far the build is, where TensorRT tells.
 
     Raises
     ------
     BackendError
         If TensorRT is missing, rejects the graph, or cannot build for what was asked.
     """
+    trt, here = tensorrt_module(), capability()
+    if not here.builds:
+        raise BackendError(f"{here.module} {here.version} runs engines and builds none")
+    with listening() as (logger, messages):
+        builder = trt.Builder(logger)
+        network, flags = _network(builder, here, aim)
+        parser = trt.OnnxParser(network, logger)
+        if not parser.parse(onnx):
+            faults = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
+            raise BackendError(f"{where}: TensorRT rejects the graph: {faults}")
+        config = builder.create_builder_config()
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, aim.workspace_bytes)
+        config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+        _set_device(config, here, aim)
+        flags += _set_flags(config, here, aim, precision)
+        for shapes in profiles:
+            profile = builder.create_optimization_profile()
+            for name, sizes in shapes.items():
+                profile.set_shape(name, *sizes)
+            config.add_optimization_profile(profile)
+        if here.timing_cache:
+            config.set_timing_cache(config.create_timing_cache(timings), False)
+        progress = monitor(watch) if watch and here.progress else None
+        if progress is not None:
+            config.progress_monitor = progress
+        plan = builder.build_serialized_network(network, config)
+        if progress is not None and progress.raised is not None:
+            raise progress.raised
+        if plan is None:
+            reason = messages.reason or "it does not say why"
+            raise BackendError(f"{where}: TensorRT {here.version} cannot build it: {reason}")
+        return Compiled(
+            plan=bytes(plan),
+            layers=read_layers(messages.details),
+            flags=tuple(flags),
+            timings=bytes(config.get_timing_cache().serialize()) if here.timing_cache else b"",
+        )
+
+
+def _network(builder: Any, here: Capability, aim: Aim) -> tuple[Any, list[str]]:
+    """Return an empty network: strongly typed, or with an explicit batch where that is a choice."""
+    kinds = tensorrt_module().NetworkDefinitionCreationFlag
+    if aim.strongly_typed(here):
+        return builder.create_network(1 << int(kinds.STRONGLY_TYPED)), ["STRONGLY_TYPED"]
+    if here.explicit_batch:
+        return builder.create_network(1 << int(kinds.EXPLICIT_BATCH)), ["EXPLICIT_BATCH"]
+    return builder.create_network(0), []
+
+
+def _set_flags(config: Any, here: Capability, aim: Aim, precision: Precision) -> list[str]:
+    """Set the builder's flags, and return their names.
+
+    Under weak typing Q/DQ alone makes no layer INT8, and the rest FP32.
+    """
+    wanted = []
+    if not aim.strongly_typed(here):
+        wanted = {"fp32": [], "fp16": ["FP16"], "int8": ["INT8", "FP16"]}[precision]
+    if aim.dla_core is not None:
+        wanted.append("GPU_FALLBACK")
+    if aim.version_compatible:
+        if not here.version_compatible:
+            raise BackendError(f"{here.module} {here.version} makes no version-compatible plans")
+        wanted.append("VERSION_COMPATIBLE")
+    kinds = tensorrt_module().BuilderFlag
+    for name in wanted:
+        config.set_flag(getattr(kinds, name))
+    if precision == "fp32":
+        config.clear_flag(kinds.TF32)  # on by default, and no more than half of FP32's digits
+        wanted.append("no TF32")
+    return wanted
+
+
+def _set_device(config: Any, here: Capability, aim: Aim) -> None:
+    """Aim the builder at a DLA, or at a GPU that need not be here, where this TensorRT can."""
     trt = tensorrt_module()
-    log = _recorder(trt)
-    builder = trt.Builder(log)
-    flag = _typing(trt)
-    network = builder.create_network(1 << int(flag))
-    parser = trt.OnnxParser(network, log)
-    if not parser.parse(onnx):
-        faults = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
-        raise BackendError(f"{where}: TensorRT rejects the graph: {faults}")
-    config = builder.create_builder_config()
-    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
-    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    built_for = _set_device(trt, config, compute_capability)
-    named = [flag.name]
-    if integers and not strongly_typed():
-        named += _set_integers(trt, config)
-    profile = builder.create_optimization_profile()
-    for name, sizes in shapes.items():
-        profile.set_shape(name, *sizes)
-    config.add_optimization_profile(profile)
-    plan = builder.build_serialized_network(network, config)
-    if plan is None:
-        raise BackendError(f"{where}: TensorRT {trt.__version__} could not build for {built_for}")
-    return Compiled(bytes(plan), read_layers(log.details), tuple(named), built_for)
-
-
-def _recorder(trt: Any) -> Any:
-    """Return a logger that keeps what is said in detail and passes on each warning once."""
-
-    class Recorder(trt.ILogger):  # type: ignore[misc]  # the module is known at run time only
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.details: list[str] = []
-            self._warned: set[str] = set()
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity == trt.ILogger.Severity.VERBOSE:
-                self.details.append(message)
-            elif message not in self._warned:
-                self._warned.add(message)
-                tensorrt_logger().log(severity, message)
-
-    return Recorder()
-
-
-def _typing(trt: Any) -> Any:
-    """Ask for strong typing where it exists; TensorRT 8.6 needs an explicit batch instead."""
-    flags = trt.NetworkDefinitionCreationFlag
-    return flags.STRONGLY_TYPED if strongly_typed() else flags.EXPLICIT_BATCH
-
-
-def _set_integers(trt: Any, config: Any) -> Sequence[str]:
-    """Set builder flags: under weak typing Q/DQ alone makes no layer INT8, and the rest FP32."""
-    config.set_flag(trt.BuilderFlag.INT8)
-    config.set_flag(trt.BuilderFlag.FP16)
-    return ["INT8", "FP16"]
-
-
-def _set_device(trt: Any, config: Any, compute_capability: str | None) -> str:
-    """Aim the builder at a GPU that need not be here, where this TensorRT can."""
-    if compute_capability is None:
-        return THIS_DEVICE
-    name = f"SM{compute_capability.replace('.', '')}"
-    known = getattr(trt, "ComputeCapability", None)
-    if known is None:
+    if aim.dla_core is not None:
+        if not here.dla:
+            raise BackendError(f"{here.module} {here.version} does not build for a DLA")
+        config.default_device_type = trt.DeviceType.DLA
+        config.DLA_core = aim.dla_core
+    if aim.compute_capability is None:
+        return
+    if not here.ahead_of_time:
         raise BackendError(
             "only TensorRT-RTX builds for a GPU that is not here; leave --compute-capability out"
         )
-    if not hasattr(known, name):
-        names = [entry[2:-1] + "." + entry[-1] for entry in dir(known) if entry.startswith("SM")]
+    if aim.compute_capability not in here.ahead_of_time:
         raise BackendError(
-            f"TensorRT-RTX {trt.__version__} does not build for compute capability "
-            f"{compute_capability}; it builds for {', '.join(names)}"
+            f"TensorRT-RTX {here.version} does not build for compute capability "
+            f"{aim.compute_capability}; it builds for {', '.join(here.ahead_of_time)}"
         )
     config.num_compute_capabilities = 1
-    config.set_compute_capability(getattr(known, name), 0)
-    return compute_capability
+    number = aim.compute_capability.replace(".", "")
+    config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{number}"), 0)

@@ -9,20 +9,57 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from cspine.backends.tensorrt import tensorrt_module
+from cspine.backends.capability import capability
+from cspine.backends.cuda import gpu_facts
 from cspine.cache import cache_folder, cache_key, write_cached
+from cspine.device import this_device
 from cspine.errors import BundleError
 from cspine.files import sha256
 from cspine.precision import Precision
 
-THIS_DEVICE = "this device"
+
+class BuiltOn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The device that built an engine for itself.
+
+    Attributes
+    ----------
+    gpu
+        Name of the board.
+    driver
+        The CUDA version that its driver serves.
+    system
+        Kernel, and release of Jetson Linux if it is one: a new one brings another TensorRT.
+    """
+
+    gpu: str
+    driver: str
+    system: str
 
 
 class EngineManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an engine was made from and for; digests are SHA-256 in hexadecimal."""
+    """What an engine was made from and for; digests are SHA-256 in hexadecimal.
+
+    Attributes
+    ----------
+    engine, onnx, bundle
+        Digests: of the plan, of the graph that it was built from, of the bundle that holds it.
+    compute_capability
+        Of the GPU that it is for.
+    built_on
+        The device, if it built the engine for itself; ``None`` of one built ahead of time.
+    flags
+        What was set of the network and the builder.
+    dla_core
+        Which DLA it uses; ``None`` of none.
+    workspace_bytes
+        Of GPU memory that one kernel may use beside its tensors.
+    batch
+        Sizes of a batch that it has a profile for.
+    """
 
     engine: str
     onnx: str
@@ -32,8 +69,16 @@ class EngineManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     tensorrt: str
     tensorrt_version: str
     compute_capability: str
+    built_on: BuiltOn | None
     flags: tuple[str, ...]
-    batch: tuple[int, int, int]
+    dla_core: int | None
+    workspace_bytes: int
+    batch: tuple[int, ...]
+
+    @property
+    def host_code(self) -> bool:
+        """Whether the plan brings code that runs on the host."""
+        return "VERSION_COMPATIBLE" in self.flags
 
 
 @dataclass(frozen=True)
@@ -61,8 +106,8 @@ def store(engine: bytes, manifest: EngineManifest) -> Engine:
     return Engine(path, manifest, len(engine))
 
 
-def find_engine(*, bundle: str, stage: str, precision: Precision) -> bytes:
-    """Return the engine that this device built of a bundle's stage, with the TensorRT it has.
+def find_engine(*, bundle: str, stage: str, precision: Precision) -> tuple[bytes, EngineManifest]:
+    """Return the engine of a bundle's stage for this device and the TensorRT it has.
 
     Manifests are compared first, so engines for others in the same cache, whole or damaged, are
     passed over; of the one that fits every byte is verified.
@@ -70,30 +115,77 @@ def find_engine(*, bundle: str, stage: str, precision: Precision) -> bytes:
     Raises
     ------
     BackendError
-        If there is one but TensorRT is not installed.
+        If there is one but TensorRT is not installed, or no GPU can be used.
     BundleError
-        If there is none in the cache, or it has changed.
+        If there is none in the cache, it was built on another state of the device, or it has
+        changed.
     """
     remedy = f"run: cspine build BUNDLE --precision {precision}"
-    wanted = (bundle, stage, precision, THIS_DEVICE)
     built = [
         (path, made)
         for path, made in _readable()
-        if (made.bundle, made.stage, made.precision, made.compute_capability) == wanted
+        if (made.bundle, made.stage, made.precision) == (bundle, stage, precision)
     ]
     if not built:
         raise BundleError(
-            f"stage {stage!r}: this device has built no {precision} engine of the bundle; {remedy}"
+            f"stage {stage!r}: no {precision} engine of the bundle is built; {remedy}"
         )
-    trt = tensorrt_module()
+    here = device_facts()
+    unfit = []
     for path, made in built:
-        if (made.tensorrt, made.tensorrt_version) == (trt.__name__, trt.__version__):
-            return _verified(path, made)
-    others = ", ".join(sorted({f"{made.tensorrt} {made.tensorrt_version}" for _, made in built}))
-    raise BundleError(
-        f"stage {stage!r}: this device built its {precision} engine with {others} and now has "
-        f"{trt.__name__} {trt.__version__}; {remedy}"
+        reason = mismatch(made, here)
+        if reason is None:
+            return _verified(path, made), made
+        unfit.append(reason)
+    raise BundleError(f"stage {stage!r}, {precision}: the engine was {unfit[0]}; {remedy}")
+
+
+class DeviceFacts(NamedTuple):
+    """What an engine must have been built for to run here."""
+
+    tensorrt: str
+    tensorrt_version: str
+    compute_capability: str
+    built_on: BuiltOn
+
+
+def device_facts() -> DeviceFacts:
+    """Read them.
+
+    Raises
+    ------
+    BackendError
+        If TensorRT, PyCUDA or a GPU is missing.
+    """
+    trt, gpu = capability(), gpu_facts()
+    device = this_device()
+    system = " ".join(filter(None, [device.system, device.jetson]))
+    return DeviceFacts(
+        tensorrt=trt.module,
+        tensorrt_version=trt.version,
+        compute_capability=gpu.compute_capability,
+        built_on=BuiltOn(gpu=gpu.name, driver=gpu.driver, system=system),
     )
+
+
+def mismatch(made: EngineManifest, here: DeviceFacts) -> str | None:
+    """Say what of an engine does not fit this device, in a few words; ``None`` if all does."""
+    trt = f"{made.tensorrt} {made.tensorrt_version}"
+    now = f"{here.tensorrt} {here.tensorrt_version}"
+    if trt != now:
+        return f"built with {trt}, here is {now}"
+    if made.compute_capability != here.compute_capability:
+        return (
+            f"built for compute capability {made.compute_capability}, here is "
+            f"{here.compute_capability}"
+        )
+    if made.built_on is None:
+        return None
+    for name in BuiltOn.__struct_fields__:
+        was, is_now = getattr(made.built_on, name), getattr(here.built_on, name)
+        if was != is_now:
+            return f"built on the {name} {was!r}, here is {is_now!r}"
+    return None
 
 
 def load_engine(path: Path) -> Engine:
