@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 
 from cspine.errors import ModelError
 from cspine_calibration.bias import correctable, corrected_bias
@@ -123,9 +124,7 @@ def emit(
         for unit in placement.units
         if unit.input in means and correctable(graph, unit)
     }
-    data = rewrite(
-        graph, placement, forms=forms, weights=weights, biases=biases, grid=row.activation
-    )
+    data = rewrite(graph, placement, forms=forms, weights=weights, biases=biases, target=row)
     single: Mapping[str, str] = {}
     if row.half:
         data, single = narrow(read_graph(data), beyond=_beyond(graph, table))
@@ -181,8 +180,9 @@ def scales_of(
 ) -> dict[str, Affine]:
     """Return scale and zero point of every quantised tensor."""
     shared: dict[tuple[str, ...], Affine] = {}
-    for sources in sorted(set(placement.sources.values())):
-        seen, grid = table.statistics(sources), target.activation
+    grids = {sources: placement.grid(name, target) for name, sources in placement.sources.items()}
+    for sources, grid in sorted(grids.items(), key=itemgetter(0)):
+        seen = table.statistics(sources)
         own = chosen(table, sources, grid=grid) if estimator == TUNED else estimator
         form = affine(*clip_range(seen, grid=grid, estimator=own), grid=grid)
         shared[sources] = Affine(float(storable(form.scale, half=target.half)), form.zero_point)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from cspine_calibration.eligibility import bar, flaw
 from cspine_calibration.graph import Graph, Residual, Unit
-from cspine_calibration.targets import Target
+from cspine_calibration.targets import Grid, Target
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Placement:
     sources
         For each quantised tensor the tensors whose joint statistics give its scale, sorted; equal
         for tensors that share one.
+    joined
+        Those of them that are concatenated and then normalised.
     """
 
     eligible: tuple[Unit, ...]
@@ -42,9 +44,14 @@ class Placement:
     left: tuple[tuple[str, str], ...]
     edges: frozenset[tuple[int, int]]
     sources: Mapping[str, tuple[str, ...]]
+    joined: frozenset[str]
+
+    def grid(self, tensor: str, target: Target) -> Grid:
+        """Return the integers of a quantised tensor."""
+        return target.joins if target.joins and tensor in self.joined else target.activation
 
 
-NOTHING = Placement((), (), (), (), frozenset(), {})
+NOTHING = Placement((), (), (), (), frozenset(), {}, frozenset())
 
 
 def place(graph: Graph, target: Target) -> Placement:
@@ -55,7 +62,8 @@ def place(graph: Graph, target: Target) -> Placement:
     units = tuple(unit for unit in eligible if not flaws[unit.node])
     spared = _spared(graph, units, target)
     residuals = tuple(each for node, each in graph.residuals.items() if not spared[node])
-    tensors, edges = _demand(graph, units, residuals, target)
+    tensors, edges, joins = _demand(graph, units, residuals, target)
+    sources, joined = _sources(graph, tensors, joins, target)
     reasons = {**barred, **spared, **{node: why for node, why in flaws.items() if why}}
     return Placement(
         eligible=eligible,
@@ -63,7 +71,8 @@ def place(graph: Graph, target: Target) -> Placement:
         residuals=residuals,
         left=tuple((graph.name(node), why) for node, why in sorted(reasons.items()) if why),
         edges=edges,
-        sources=_sources(graph, tensors, target),
+        sources=sources,
+        joined=joined,
     )
 
 
@@ -87,8 +96,8 @@ def _spared(graph: Graph, units: Iterable[Unit], target: Target) -> Mapping[int,
 
 def _demand(
     graph: Graph, units: Iterable[Unit], residuals: Iterable[Residual], target: Target
-) -> tuple[frozenset[str], frozenset[tuple[int, int]]]:
-    """Return the quantised tensors and the edges that read them."""
+) -> tuple[frozenset[str], frozenset[tuple[int, int]], frozenset[int]]:
+    """Return the quantised tensors, the edges that read them, and the concatenations of joins."""
     edges = {(unit.node, 0) for unit in units}
     for addition in residuals:
         positions = {0, 1} - ({addition.conv} if target.add_inputs == "skip" else set())
@@ -101,6 +110,11 @@ def _demand(
             written |= graph.activations
         edges.update(edge for name in written for edge in graph.consumers.get(name, ()))
     tensors = written | {graph.nodes[node].input[position] for node, position in edges}
+    joins = _joins(graph, tensors) if target.joins else frozenset()
+    edges |= {(node, position) for node in joins for position in graph.carried(node)}
+    tensors |= {graph.nodes[node].input[position] for node, position in edges}
+    if target.integer_outputs == "read":
+        edges |= _pools(graph, tensors)
     for index in reversed(range(len(graph.nodes))):
         if tensors.isdisjoint(graph.nodes[index].output):
             continue
@@ -108,9 +122,40 @@ def _demand(
             edges.add((index, position))
             if target.integer_outputs != "none":
                 tensors.add(graph.nodes[index].input[position])
-    return frozenset(tensors), frozenset(
-        edge for edge in edges if graph.nodes[edge[0]].input[edge[1]] in tensors
-    )
+    read = {edge for edge in edges if graph.nodes[edge[0]].input[edge[1]] in tensors}
+    return frozenset(tensors), frozenset(read), joins
+
+
+def _joins(graph: Graph, tensors: set[str]) -> frozenset[int]:
+    """Return the concatenations whose result is quantised after a normalisation.
+
+    Their inputs are quantised, not their result: with both, OpenVINO 2026.4 dies of the file where
+    the shapes are fixed.
+    """
+    found = set()
+    for node in graph.nodes:
+        concat = (
+            graph.producers.get(node.input[0]) if node.op_type == "BatchNormalization" else None
+        )
+        if concat is None or graph.nodes[concat].op_type != "Concat":
+            continue
+        after = {node.output[0]}
+        for reader, _ in graph.consumers[node.output[0]]:
+            if graph.nodes[reader].op_type == "Relu":
+                after.update(graph.nodes[reader].output)
+        if after & tensors:
+            found.add(concat)
+    return frozenset(found)
+
+
+def _pools(graph: Graph, tensors: set[str]) -> set[tuple[int, int]]:
+    """Return the average pools that read a quantised tensor: then nobody needs it in float."""
+    return {
+        (reader, position)
+        for name in tensors
+        for reader, position in graph.consumers.get(name, ())
+        if graph.nodes[reader].op_type == "AveragePool"
+    }
 
 
 def _written(units: Iterable[Unit], target: Target) -> set[str]:
@@ -139,24 +184,26 @@ def _fed_integers(graph: Graph, written: set[str], target: Target) -> set[tuple[
 
 
 def _sources(
-    graph: Graph, tensors: frozenset[str], target: Target
-) -> Mapping[str, tuple[str, ...]]:
-    """Return, for each tensor, the tensors that decide its scale and those tied to it."""
+    graph: Graph, tensors: frozenset[str], joins: frozenset[int], target: Target
+) -> tuple[Mapping[str, tuple[str, ...]], frozenset[str]]:
+    """Return, for each tensor, the tensors that decide its scale; and those tied in joins."""
     tied: dict[str, frozenset[str]] = {}
     for index, node in enumerate(graph.nodes):
         shares = node.op_type != "Concat" or target.share_concat_scale
-        if not shares or tensors.isdisjoint(node.output):
+        if not shares or (tensors.isdisjoint(node.output) and index not in joins):
             continue
         carried = (node.input[position] for position in graph.carried(index))
         names = {node.output[0], *carried}
         together = frozenset().union(*(tied.get(name, {name}) for name in names))
         tied.update(dict.fromkeys(together, together))
-    return {
+    sources = {
         name: tuple(
             sorted(frozenset().union(*(_origins(graph, n) for n in tied.get(name, {name}))))
         )
         for name in tensors
     }
+    inside = (tied[graph.nodes[node].output[0]] for node in joins)
+    return sources, frozenset().union(*inside) & tensors
 
 
 def _origins(graph: Graph, tensor: str) -> frozenset[str]:

@@ -17,7 +17,7 @@ from onnx import helper, numpy_helper
 from cspine_calibration.estimate import Affine
 from cspine_calibration.graph import Graph
 from cspine_calibration.placement import Placement
-from cspine_calibration.targets import Grid
+from cspine_calibration.targets import Target
 from cspine_calibration.weights import QuantizedWeights
 
 
@@ -28,7 +28,7 @@ def rewrite(
     forms: Mapping[str, Affine],
     weights: Mapping[int, QuantizedWeights],
     biases: Mapping[int, npt.NDArray[np.float32]],
-    grid: Grid,
+    target: Target,
 ) -> bytes:
     """Return the serialised INT8 model.
 
@@ -40,17 +40,17 @@ def rewrite(
         Integer weights of every unit in ``placement.units``, by node.
     biases
         Biases that take the place of a unit's own or of none, by node.
-    grid
-        The integers of the activations.
+    target
+        Says which integers activations have.
     """
     model = onnx.ModelProto()
     model.CopyFrom(graph.model)
-    integer = np.uint8 if grid.low == 0 else np.int8
     nodes: list[onnx.NodeProto] = []
     constants = list(graph.model.graph.initializer)
 
     def quantize(name: str) -> None:
         form = forms[name]
+        integer = np.uint8 if placement.grid(name, target).low == 0 else np.int8
         scale, zero_point = f"{name}_scale", f"{name}_zero_point"
         constants.append(numpy_helper.from_array(np.array(form.scale, np.float32), scale))
         constants.append(numpy_helper.from_array(np.array(form.zero_point, integer), zero_point))

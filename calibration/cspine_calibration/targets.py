@@ -54,13 +54,18 @@ class Target:
     integer_outputs
         Which outputs of quantised operators are quantised: every one that is ``written``, where
         they would not run as integers otherwise; those that are ``read`` by another, where what
-        computes in float next fuses better with a float result; or ``none``. But for the last,
+        computes in float next fuses better with a float result (an average pool next to a reader
+        takes the integers all the same); or ``none``. But for the last,
         pooling, reshaping and concatenation between quantised operators stay integer as well; there
         the runtime moves the next operator's quantisation back over them by itself.
     add_inputs
         Which inputs of a residual addition are quantised.
     share_concat_scale
         Whether the inputs and the output of a concatenation have one scale.
+    joins
+        The integers of what is concatenated and then normalised, as DenseNet does before each
+        convolution: it is moved many times, and in integers that takes a quarter. Symmetric, so
+        that the normalisation takes up the scale. ``None`` leaves it in float.
     tensor_cores
         Whether the shapes that tensor cores cannot serve stay in float.
     integer_activations
@@ -81,6 +86,7 @@ class Target:
     integer_outputs: Literal["written", "read", "none"]
     add_inputs: Literal["all", "skip"]
     share_concat_scale: bool
+    joins: Grid | None
     tensor_cores: bool
     integer_activations: frozenset[str]
     every_tensor: bool
@@ -103,6 +109,7 @@ def _onnxruntime(name: str, *, activation: Grid, weight_limit: int) -> Target:
         # A ReLU melts into an integer convolution only if the range starts at zero, which a scale
         # shared with a signed tensor does not.
         share_concat_scale=False,
+        joins=None,
         tensor_cores=False,
         integer_activations=_INTEGER_ACTIVATIONS,
         every_tensor=False,
@@ -121,6 +128,7 @@ def _tensorrt(
         integer_outputs="none",
         add_inputs="skip",
         share_concat_scale=True,
+        joins=None,
         tensor_cores=True,
         integer_activations=frozenset(),
         every_tensor=False,
@@ -140,6 +148,7 @@ _ROWS = (
         integer_outputs="read",
         add_inputs="all",
         share_concat_scale=True,
+        joins=INT8_SYMMETRIC,
         tensor_cores=False,
         integer_activations=frozenset(),
         every_tensor=False,
@@ -159,6 +168,7 @@ _ROWS = (
         integer_outputs="written",
         add_inputs="all",
         share_concat_scale=True,
+        joins=None,
         tensor_cores=False,
         integer_activations=frozenset(),
         every_tensor=True,

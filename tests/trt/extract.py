@@ -91,4 +91,4 @@ def arguments(name: str, told: str | None) -> list[str] | None:
 
 if __name__ == "__main__":
     every = {wheel.partition("==")[2]: surface(wheel, Path(sys.argv[1])) for wheel in WHEELS}
-    SURFACE.write_text(json.dumps(every, sort_keys=True) + "\n")
+    SURFACE.write_text(json.dumps(every, sort_keys=True, indent=0) + "\n")

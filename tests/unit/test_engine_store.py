@@ -193,6 +193,8 @@ def test_an_engine_of_another_state_of_the_device_is_refused_with_what_changed(
 
 def test_no_engine_is_found_where_there_is_no_cache_and_none_is_made(cache: Path) -> None:
     cache.rmdir()
-    with pytest.raises(BundleError, match="stage 'classify': no int8 engine of the bundle is built"):
+    with pytest.raises(
+        BundleError, match="stage 'classify': no int8 engine of the bundle is built"
+    ):
         find()
     assert not cache.exists()
