@@ -17,6 +17,8 @@ import pytest
 
 from cspine import findings, spec
 from cspine.device import Device
+from cspine.engines.convolutions import Convolution
+from cspine.engines.layers import Layer, Tensor
 from cspine.engines.store import EngineManifest
 from cspine.manifest import FORMAT, File, Manifest
 from cspine.pipeline_file import parse_spec
@@ -148,7 +150,13 @@ def test_every_key_is_documented(heading, struct):
 
 
 def test_every_other_list_is_complete():
-    assert documented("device") == {field.name for field in fields(Device)}
+    for heading, record_of in [
+        ("device", Device),
+        ("convolution of a graph", Convolution),
+        ("layer of an engine", Layer),
+        ("tensor of a layer", Tensor),
+    ]:
+        assert documented(heading) == {field.name for field in fields(record_of)}
     assert documented("codes") == set(get_args(findings.Code))
     assert documented("provenance of an emission") == {
         *(field.name for field in fields(Summary)),

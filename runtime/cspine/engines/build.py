@@ -11,8 +11,10 @@ from __future__ import annotations
 from cspine.backends.tensorrt import tensorrt_module
 from cspine.bundle import Bundle
 from cspine.engines.compile import compile_onnx, strongly_typed
+from cspine.engines.convolutions import convolutions
 from cspine.engines.store import Engine, EngineManifest, store
 from cspine.files import sha256
+from cspine.onnxfile import read_onnx
 from cspine.precision import Precision
 from cspine.spec import Classify, Network
 
@@ -77,6 +79,8 @@ def _build(
         compute_capability=compiled.built_for,
         flags=compiled.flags,
         batch=batch,
+        convolutions=convolutions(read_onnx(onnx, where=f"stage {stage.id!r}")),
+        layers=compiled.layers,
     )
     return store(compiled.plan, manifest)
 

@@ -10,9 +10,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cspine.onnxfile import Node, OnnxFile
+from cspine.engines.convolutions import Convolution
 
-_CONVOLUTIONS = frozenset({"correlation", "deconv"})
+# Kinds are a word of TensorRT's compiler (correlation, deconv, gemm), or name a kernel of its
+# libraries (CaskConvolution, CaskDeconvolutionV2, CudnnConvolution, CaskGemmConvolution).
+_CONVOLVES = re.compile("conv|correlation", re.I)
+_MULTIPLIES = re.compile("gemm|matrix", re.I)
+# Compiled as one: nothing is said of what is inside.
+_OPAQUE = frozenset({"Myelin", "DLA"})
 _LAYER = re.compile(
     r"^Name: (?P<name>.*?), LayerType: (?P<kind>[^,]+), Inputs: \[(?P<inputs>.*?)\], "
     r"Constants: \[(?P<constants>.*?)\], Outputs: \[(?P<outputs>.*?)\], TacticName: .*?"
@@ -20,7 +25,8 @@ _LAYER = re.compile(
     re.M,
 )
 _TENSOR = re.compile(
-    r"\{ Name: (?P<name>.*?), Dimensions: \[(?P<shape>[-\d,]*)\].*?Datatype: (?P<dtype>\w+)[^}]*\}"
+    r"\{ Name: (?P<name>.*?), Dimensions: \[(?P<shape>(?:-?\d+(?:,-?\d+)*)?)\].*?"
+    r"Datatype: (?P<dtype>\w+)[^}]*\}"
 )
 _ORIGIN = re.compile(r"\[ONNX Layer: (.*?)\]")
 
@@ -58,12 +64,23 @@ class Layer:
     @property
     def convolves(self) -> bool:
         """Whether it is a convolution, transposed ones included."""
-        return self.kind in _CONVOLUTIONS
+        return bool(_CONVOLVES.search(self.kind))
+
+    @property
+    def weighted(self) -> bool:
+        """Whether it multiplies data by weights: a convolution, or a matrix product."""
+        return self.convolves or bool(_MULTIPLIES.search(self.kind))
+
+    @property
+    def opaque(self) -> bool:
+        """Whether it is many operators of which TensorRT says no more, as what runs on a DLA."""
+        return self.kind in _OPAQUE
 
     @property
     def integer(self) -> bool:
         """Whether both operands, the data and the weights, are INT8."""
-        return [each.dtype for each in (*self.inputs, *self.constants)[:2]] == ["Int8", "Int8"]
+        operands = (*self.inputs[:1], *self.constants[:1]) if self.constants else self.inputs[:2]
+        return [each.dtype for each in operands] == ["Int8", "Int8"]
 
 
 def read_layers(messages: Iterable[str]) -> tuple[Layer, ...]:
@@ -81,42 +98,32 @@ def read_layers(messages: Iterable[str]) -> tuple[Layer, ...]:
             inputs=_tensors(found["inputs"]),
             constants=_tensors(found["constants"]),
             outputs=_tensors(found["outputs"]),
-            origins=tuple(_ORIGIN.findall(found["metadata"])),
+            origins=origins(found["metadata"]),
         )
         for message in messages
         for found in _LAYER.finditer(message)
     )
 
 
-def quantized_convolutions(model: OnnxFile) -> tuple[Node, ...]:
-    """Return the convolutions, transposed ones included, that a file asks to run as integers."""
-    dequantized = {
-        name for node in model.nodes if node.op_type == "DequantizeLinear" for name in node.outputs
-    }
-    return tuple(
-        node
-        for node in model.nodes
-        if node.op_type in {"Conv", "ConvTranspose"} and dequantized.issuperset(node.inputs[:2])
-    )
-
-
-def left_in_float(model: OnnxFile, layers: Iterable[Layer]) -> tuple[Node, ...]:
-    """Return the quantised convolutions of a file that became no kernel with INT8 operands.
+def left_in_float(asked: Iterable[Convolution], layers: Iterable[Layer]) -> tuple[Convolution, ...]:
+    """Return the quantised convolutions that became no kernel with INT8 operands.
 
     Parameters
     ----------
+    asked
+        The convolutions of a file.
     layers
-        The kernels that were built from the file.
+        The kernels that were built from it.
     """
     integer = {
-        name for layer in layers if layer.convolves and layer.integer for name in layer.origins
+        name for layer in layers if layer.weighted and layer.integer for name in layer.origins
     }
-    return tuple(
-        node
-        for node in quantized_convolutions(model)
-        # A node without a name is called by TensorRT's parser after what it writes.
-        if (node.name or f"node_of_{node.outputs[0]}") not in integer
-    )
+    return tuple(each for each in asked if each.quantized and each.name not in integer)
+
+
+def origins(metadata: str) -> tuple[str, ...]:
+    """Return the ONNX nodes that the metadata of a layer names."""
+    return tuple(_ORIGIN.findall(metadata))
 
 
 def _tensors(text: str) -> tuple[Tensor, ...]:

@@ -14,6 +14,8 @@ import msgspec
 
 from cspine.backends.tensorrt import tensorrt_module
 from cspine.cache import cache_folder, cache_key, write_cached
+from cspine.engines.convolutions import Convolution
+from cspine.engines.layers import Layer
 from cspine.errors import BundleError
 from cspine.files import sha256
 from cspine.precision import Precision
@@ -22,7 +24,11 @@ THIS_DEVICE = "this device"
 
 
 class EngineManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an engine was made from and for; digests are SHA-256 in hexadecimal."""
+    """What an engine was made from and for; digests are SHA-256 in hexadecimal.
+
+    ``convolutions`` are those of the graph, ``layers`` what TensorRT made of it; of these there are
+    none where this TensorRT does not list them.
+    """
 
     engine: str
     onnx: str
@@ -34,6 +40,8 @@ class EngineManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     compute_capability: str
     flags: tuple[str, ...]
     batch: tuple[int, int, int]
+    convolutions: tuple[Convolution, ...]
+    layers: tuple[Layer, ...]
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,8 @@ def store(engine: bytes, manifest: EngineManifest) -> Engine:
     OSError
         If the cache cannot be written.
     """
-    facts = msgspec.structs.replace(manifest, engine="")
+    # What came of a build is no fact that shaped it: TensorRT does not build the same twice.
+    facts = msgspec.structs.replace(manifest, engine="", convolutions=(), layers=())
     path = cache_folder() / "engines" / f"{cache_key(facts)}.engine"
     write_cached(path, engine)
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
