@@ -13,7 +13,6 @@ from cspine.engines.store import Engine
 from cspine.engines.summary import Summary, summarize
 from cspine_calibration.datasheet import percentage, wrapped
 
-_ORIGINS = 2  # nodes that are shown; the JSON has all
 _LISTS = ("layers", "convolutions")
 
 
@@ -30,26 +29,29 @@ def engine_text(engine: Engine) -> str:
     """Lay out what an engine was made from, its layers, and what became of the convolutions."""
     manifest = engine.manifest
     facts = msgspec.structs.asdict(manifest)
-    made = [(name, value) for name, value in facts.items() if name not in _LISTS]
+    made = [(name, _value(value)) for name, value in facts.items() if name not in _LISTS]
     parts = [table(["engine", ""], [("size", f"{engine.size / 1e6:.2f} MB"), *made])]
     if manifest.layers:
-        weighed = frozenset(each.name for each in manifest.convolutions)
+        convolutions = frozenset(each.name for each in manifest.convolutions)
         header = ["layer", "reads", "weights", "writes", "from"]
-        parts.append(table(header, [_row(layer, weighed) for layer in manifest.layers]))
+        parts.append(table(header, [_row(layer, convolutions) for layer in manifest.layers]))
     else:
         parts.append("TensorRT has not listed the layers")
     parts.append("\n".join(wrapped(line) for line in _totals(summarize(manifest))))
     return "\n\n".join(parts)
 
 
-def _row(layer: Layer, weighed: frozenset[str]) -> list[str]:
-    weights = _precision(layer.constants[:1]) if layer.weighted else ""
+def _value(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _row(layer: Layer, convolutions: frozenset[str]) -> list[str]:
     return [
         layer.kind,
         _precision(layer.inputs),
-        weights,
+        _precision(layer.operands[1:]) if layer.weighted else "",
         _precision(layer.outputs),
-        _from(layer, weighed),
+        _from(layer, convolutions),
     ]
 
 
@@ -57,11 +59,13 @@ def _precision(tensors: Iterable[Tensor]) -> str:
     return ", ".join(dict.fromkeys(each.dtype for each in tensors))
 
 
-def _from(layer: Layer, weighed: frozenset[str]) -> str:
-    """Name the nodes of a layer, those that the reader looks for first."""
-    names = sorted(dict.fromkeys(layer.origins), key=lambda name: name not in weighed)
-    more = f" and {len(names) - _ORIGINS} more" if len(names) > _ORIGINS else ""
-    return ", ".join(names[:_ORIGINS]) + more
+def _from(layer: Layer, convolutions: frozenset[str]) -> str:
+    """Name one node of a layer, the convolution where it is one; the JSON has all."""
+    names = list(dict.fromkeys(layer.origins))
+    if layer.weighted:
+        names.sort(key=lambda name: name not in convolutions)
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return "".join(names[:1]) + more
 
 
 def _totals(summary: Summary) -> Iterator[str]:

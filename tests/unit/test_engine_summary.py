@@ -158,7 +158,7 @@ def test_inspect_lays_an_engine_out() -> None:
         ["layer", "reads", "weights", "writes", "from"],
         ["Reformat", "Float", "Half"],
         ["correlation", "Half", "Half", "Half", "stem"],
-        ["correlation", "Int8", "Int8", "Half", "deep, x_quantized and 2 more"],
+        ["correlation", "Int8", "Int8", "Half", "deep and 3 more"],
     ]
     assert totals == [
         "layers: 5, of them 1 only lay out or convert a tensor",

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cspine.backends.tensorrt import tensorrt_logger, tensorrt_module
-from cspine.engines.layers import Layer, read_layers
+from cspine.engines.builderlog import read_layers
+from cspine.engines.layers import Layer
 from cspine.engines.store import THIS_DEVICE
 from cspine.errors import BackendError
 

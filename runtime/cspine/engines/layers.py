@@ -1,8 +1,4 @@
-"""The layers of an engine as TensorRT prints them: which kernels read integers.
-
-With DETAILED profiling verbosity the builder of TensorRT-RTX logs the list at the end of a build,
-so that it can be had with no GPU; an engine inspector, which needs one, gives the same text.
-"""
+"""The layers of an engine: what each reads and writes, in which precision, from which nodes."""
 
 from __future__ import annotations
 
@@ -12,23 +8,14 @@ from dataclasses import dataclass
 
 from cspine.engines.convolutions import Convolution
 
-# Kinds are a word of TensorRT's compiler (correlation, deconv, gemm), or name a kernel of its
-# libraries (CaskConvolution, CaskDeconvolutionV2, CudnnConvolution, CaskGemmConvolution).
-_CONVOLVES = re.compile("conv|correlation", re.I)
+# A kind is a word of TensorRT's compiler (correlation, deconv, gemm) or names a kernel of its
+# libraries (CaskConvolution, CaskDeconvolutionV2, CudaDepthwiseConvolution, CaskGemmConvolution).
+_CONVOLVES = re.compile("conv(?!ert)|correlation", re.I)
 _MULTIPLIES = re.compile("gemm|matrix", re.I)
-# Compiled as one: nothing is said of what is inside.
-_OPAQUE = frozenset({"Myelin", "DLA"})
-_LAYER = re.compile(
-    r"^Name: (?P<name>.*?), LayerType: (?P<kind>[^,]+), Inputs: \[(?P<inputs>.*?)\], "
-    r"Constants: \[(?P<constants>.*?)\], Outputs: \[(?P<outputs>.*?)\], TacticName: .*?"
-    r"Metadata: ?(?P<metadata>.*)$",
-    re.M,
-)
-_TENSOR = re.compile(
-    r"\{ Name: (?P<name>.*?), Dimensions: \[(?P<shape>(?:-?\d+(?:,-?\d+)*)?)\].*?"
-    r"Datatype: (?P<dtype>\w+)[^}]*\}"
-)
-_ORIGIN = re.compile(r"\[ONNX Layer: (.*?)\]")
+# Many operators in one, of which nothing more is said.
+_OPAQUE = frozenset({"DLA", "Myelin"})
+# The compiler names a kernel for its steps; these move a tensor, or change its type or shape.
+_MOVES = re.compile(r"__myl_(Cast|Move|Res|Resh|Tran)+_")
 
 
 @dataclass(frozen=True)
@@ -47,9 +34,11 @@ class Layer:
     Attributes
     ----------
     kind
-        TensorRT's word: ``correlation`` is a convolution, ``deconv`` a transposed one.
+        TensorRT's word: ``correlation`` and ``CaskConvolution`` are convolutions, ``deconv`` is a
+        transposed one.
     inputs, constants, outputs
-        Tensors; weights that are known when the engine is built are constants.
+        Tensors; weights that are known when the engine is built are constants, the first of them.
+        The compiler of TensorRT 10 lists them among the inputs instead.
     origins
         Names of the ONNX nodes that became this kernel.
     """
@@ -77,32 +66,19 @@ class Layer:
         return self.kind in _OPAQUE
 
     @property
+    def reformats(self) -> bool:
+        """Whether all it does is to lay out or convert a tensor for others."""
+        return self.kind == "Reformat" or bool(_MOVES.match(self.name))
+
+    @property
+    def operands(self) -> tuple[Tensor, ...]:
+        """The data and the weights that it multiplies, as far as they are told."""
+        return self.inputs[:1] + self.constants[:1] if self.constants else self.inputs[:2]
+
+    @property
     def integer(self) -> bool:
-        """Whether both operands, the data and the weights, are INT8."""
-        operands = (*self.inputs[:1], *self.constants[:1]) if self.constants else self.inputs[:2]
-        return [each.dtype for each in operands] == ["Int8", "Int8"]
-
-
-def read_layers(messages: Iterable[str]) -> tuple[Layer, ...]:
-    """Return the layers that a builder's log lists, in the order of execution.
-
-    Parameters
-    ----------
-    messages
-        The log; all but the list is passed over. Empty if it holds none.
-    """
-    return tuple(
-        Layer(
-            name=found["name"],
-            kind=found["kind"],
-            inputs=_tensors(found["inputs"]),
-            constants=_tensors(found["constants"]),
-            outputs=_tensors(found["outputs"]),
-            origins=origins(found["metadata"]),
-        )
-        for message in messages
-        for found in _LAYER.finditer(message)
-    )
+        """Whether both operands are INT8."""
+        return [each.dtype for each in self.operands] == ["Int8", "Int8"]
 
 
 def left_in_float(asked: Iterable[Convolution], layers: Iterable[Layer]) -> tuple[Convolution, ...]:
@@ -119,19 +95,3 @@ def left_in_float(asked: Iterable[Convolution], layers: Iterable[Layer]) -> tupl
         name for layer in layers if layer.weighted and layer.integer for name in layer.origins
     }
     return tuple(each for each in asked if each.quantized and each.name not in integer)
-
-
-def origins(metadata: str) -> tuple[str, ...]:
-    """Return the ONNX nodes that the metadata of a layer names."""
-    return tuple(_ORIGIN.findall(metadata))
-
-
-def _tensors(text: str) -> tuple[Tensor, ...]:
-    return tuple(
-        Tensor(
-            name=found["name"],
-            dtype=found["dtype"],
-            shape=tuple(int(size) for size in found["shape"].split(",") if size),
-        )
-        for found in _TENSOR.finditer(text)
-    )
