@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cspine.engines import wording
 from cspine.engines.builderlog import read_layers
 from cspine.engines.convolutions import convolutions
 from cspine.engines.inspector import read_inspector
@@ -185,6 +187,38 @@ def test_half_a_list_is_none() -> None:
     lines = LOG.split("\n")
     lines.insert(2, "Name: a, LayerType: of another form")
     assert read_layers(["\n".join(lines)]) == ()
+    withheld = TEXTS["tensorrt-10.log"].replace(
+        "Format/Datatype: Half", "Format/Datatype: N/A due to dynamic shapes"
+    )
+    assert read_layers([withheld]) == ()
+
+
+@pytest.mark.parametrize("said", ['"N/A due to dynamic shapes"', '"N/A"', '""'])
+def test_a_type_that_is_withheld_is_not_told(said: str) -> None:
+    text = re.sub(
+        '"Format/Datatype": ".*?"', f'"Format/Datatype": {said}', TEXTS["tensorrt-8.json"]
+    )
+    convolution = read_inspector(text)[1]
+    assert (convolution.inputs[0].dtype, convolution.constants[0].dtype) == ("", INT8)
+    assert (convolution.told, convolution.integer) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("said", "word"),
+    [
+        ("Row major linear FP32", "Float"),
+        ("Row major linear FP16 format (kLINEAR)", HALF),
+        ("Thirty-two wide channel vectorized row major INT8 format (kCHW32)", INT8),
+        ("Channel major Int8 format where channel % 4 == 0", INT8),
+        ("Eight channel BF16 format (kHWC8) where C is padded to a multiple of 8", "BFloat16"),
+        ("Row major linear UINT8 format (kLINEAR)", "UINT8"),
+        ("Int64", "Int64"),
+        ("E8M0", "E8M0"),
+        ("Format not available due to dynamic shapes", ""),
+    ],
+)
+def test_types_are_found_in_what_is_said(said: str, word: str) -> None:
+    assert wording.dtype(said) == word
 
 
 @pytest.mark.parametrize(

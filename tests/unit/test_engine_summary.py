@@ -140,6 +140,14 @@ def test_a_graph_with_an_unknown_shape_has_convolutions_all_the_same() -> None:
     assert convolutions(file) == (Convolution("node_of_c", "Conv", None, quantized=False),)
 
 
+def test_a_kernel_whose_types_are_withheld_is_not_said_to_be_float() -> None:
+    found = summarize(manifest(*WHOLE[:3], layer("wide", ""), layer("up", "Half", kind="deconv")))
+    assert (found.missing, found.untold) == (("up",), ("wide",))
+    assert found.integer_share is None
+    assert found.remark is not None
+    assert found.remark.startswith("1 of 3 convolutions emitted in INT8 run in float: up")
+
+
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep engines in a cache of the test's own."""

@@ -31,8 +31,13 @@ def read_layers(messages: Iterable[str]) -> tuple[Layer, ...]:
     Parameters
     ----------
     messages
-        The log; all but the list is passed over. Empty if it holds none, or a layer that is not
-        understood: half a list would be worse than none.
+        The log; all but the list is passed over.
+
+    Returns
+    -------
+    tuple of Layer
+        Empty if there is no list, or one that is not understood or withholds types: half a list
+        would be worse than none, for then an inspector can be asked.
     """
     found = [
         _LAYER.match(line)
@@ -41,7 +46,8 @@ def read_layers(messages: Iterable[str]) -> tuple[Layer, ...]:
         if _ANY.match(line)
     ]
     layers = tuple(_layer(each) for each in found if each)
-    return layers if len(layers) == len(found) else ()
+    whole = len(layers) == len(found) and all(each.told for each in layers if each.weighted)
+    return layers if whole else ()
 
 
 def _layer(found: re.Match[str]) -> Layer:

@@ -51,8 +51,9 @@ def read_inspector(text: str) -> tuple[Layer, ...]:
     ----------
     text
         What ``get_engine_information(LayerInformationFormat.JSON)`` returns, or ``trtexec
-        --exportLayerInfo`` writes. Of an engine built without DETAILED profiling verbosity it has
-        names at most; then there are no layers.
+        --exportLayerInfo`` writes. Where shapes are dynamic, give the inspector a context with the
+        shapes set, or TensorRT up to 10 withholds the types. Of an engine built without DETAILED
+        profiling verbosity the text has names at most; then there are no layers.
 
     Raises
     ------

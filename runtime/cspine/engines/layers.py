@@ -20,7 +20,11 @@ _MOVES = re.compile(r"__myl_(Cast|Move|Res|Resh|Tran)+_")
 
 @dataclass(frozen=True)
 class Tensor:
-    """What a layer reads or writes; ``dtype`` is TensorRT's word: Float, Half, Int8."""
+    """What a layer reads or writes.
+
+    ``dtype`` is TensorRT's word: Float, Half, Int8; empty where it does not say, as up to TensorRT
+    10 where shapes are dynamic.
+    """
 
     name: str
     dtype: str
@@ -74,6 +78,11 @@ class Layer:
     def operands(self) -> tuple[Tensor, ...]:
         """The data and the weights that it multiplies, as far as they are told."""
         return self.inputs[:1] + self.constants[:1] if self.constants else self.inputs[:2]
+
+    @property
+    def told(self) -> bool:
+        """Whether TensorRT says of what type the operands are."""
+        return all(each.dtype for each in self.operands)
 
     @property
     def integer(self) -> bool:

@@ -28,8 +28,8 @@ class Summary:
     unsupported
         Those that did because TensorRT-RTX has no integer kernel for transposed convolutions.
     untold
-        Those of which TensorRT does not say: it listed no layers, or runs them inside one layer
-        that it does not open, as on a DLA.
+        Those of which TensorRT does not say: it listed no layers or no types, or runs them inside
+        one layer that it does not open, as on a DLA.
     """
 
     layers: int
@@ -80,8 +80,13 @@ def summarize(manifest: EngineManifest) -> Summary:
     """Hold the layers of an engine against the graph that it was built from."""
     asked, layers = manifest.convolutions, manifest.layers
     left = left_in_float(asked, layers)
-    told = {name for layer in layers if layer.weighted for name in layer.origins}
-    hidden = not layers or any(layer.opaque for layer in layers)
+    weighted = [layer for layer in layers if layer.weighted]
+    told = {name for layer in weighted if layer.told for name in layer.origins}
+    hidden = (
+        not layers
+        or any(layer.opaque for layer in layers)
+        or not all(layer.told for layer in weighted)
+    )
     untold = {each.name for each in left if hidden and each.name not in told}
     unsupported = {
         each.name

@@ -14,9 +14,10 @@ _NUMBERED = re.compile(r"_myl\d+_\d+$")  # the compiler's own names
 
 
 def dtype(said: str) -> str:
-    """Return TensorRT's word for a type, or all that is said if there is none in it."""
-    found = _TYPE.search(said)
-    return _WORDS.get(found[0].upper(), found[0]) if found else said
+    """Return TensorRT's word for a type, empty for ``N/A due to dynamic shapes`` and the like."""
+    if found := _TYPE.search(said):
+        return _WORDS.get(found[0].upper(), found[0])
+    return said if said.isalnum() else ""
 
 
 def origins(*, metadata: str, name: str, kind: str) -> tuple[str, ...]:
