@@ -191,6 +191,7 @@ def test_half_a_list_is_none() -> None:
         "Format/Datatype: Half", "Format/Datatype: N/A due to dynamic shapes"
     )
     assert read_layers([withheld]) == ()
+    assert read_layers([TEXTS["tensorrt-10.log"].replace("23232", "9" * 5000)]) != ()
 
 
 @pytest.mark.parametrize("said", ['"N/A due to dynamic shapes"', '"N/A"', '""'])
@@ -234,6 +235,8 @@ def test_types_are_found_in_what_is_said(said: str, word: str) -> None:
             "Expected `array`, got `int`",
         ),
         ('{"Layers": ' + "[" * 5000, "."),
+        (TEXTS["tensorrt-8.json"].replace("[1,3,224,224]", f"[{'9' * 5000}]"), "."),
+        (TEXTS["tensorrt-8.json"].replace("864", "9" * 30), "."),
     ],
 )
 def test_what_is_no_description_is_refused(text: str, reason: str) -> None:

@@ -16,12 +16,12 @@ _ANY = re.compile(r"Name: .*?, LayerType: ")
 _LAYER = re.compile(
     r"Name: (?P<name>.*?), LayerType: (?P<kind>[^,]+), Inputs: \[(?P<inputs>|.*?\})\], "
     r"(?:Constants: \[(?P<constants>|.*?\})\], )?Outputs: \[(?P<outputs>|.*?\})\],"
-    r'(?:.*?, Weights: \{"Type": "(?P<type>\w+)", "Count": (?P<count>\d+)\})?'
+    r'(?:.*?, Weights: \{"Type": "(?P<type>\w+)", "Count": (?P<count>\d{1,18})\})?'
     r"(?:.*?, Metadata: ?(?P<metadata>.*))?"
 )
 _TENSOR = re.compile(
     r"\{ Name: (?P<name>.*?), (?:Location: \w+, )?"
-    r"Dimensions: \[(?P<shape>(?:-?\d+(?:,-?\d+)*)?)\].*?Datatype: (?P<dtype>[^,}]*)"
+    r"Dimensions: \[(?P<shape>(?:-?\d{1,18}(?:,-?\d{1,18})*)?)\].*?Datatype: (?P<dtype>[^,}]*)"
 )
 
 
@@ -37,7 +37,7 @@ def read_layers(messages: Iterable[str]) -> tuple[Layer, ...]:
     -------
     tuple of Layer
         Empty if there is no list, or one that is not understood or withholds types: half a list
-        would be worse than none, for then an inspector can be asked.
+        would be worse than none, with which one knows to ask an inspector.
     """
     found = [
         _LAYER.match(line)

@@ -9,16 +9,20 @@ inputs.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from cspine.engines import wording
 from cspine.engines.layers import Layer, Tensor
 from cspine.errors import BackendError
 
+_Size = Annotated[int, msgspec.Meta(ge=-1, le=1 << 62)]
+
 
 class _Tensor(msgspec.Struct):
     name: str = msgspec.field(name="Name", default="")
-    shape: tuple[int, ...] = msgspec.field(name="Dimensions", default=())
+    shape: tuple[_Size, ...] = msgspec.field(name="Dimensions", default=())
     sentence: str = msgspec.field(name="Format/Datatype", default="")
     dtype: str = msgspec.field(name="Datatype", default="")
     # So NVIDIA spells it in what it says of 11, and TensorRT itself of the engine's own tensors.
@@ -27,7 +31,7 @@ class _Tensor(msgspec.Struct):
 
 class _Weights(msgspec.Struct):
     dtype: str = msgspec.field(name="Type")
-    count: int = msgspec.field(name="Count")
+    count: _Size = msgspec.field(name="Count")
 
 
 class _Layer(msgspec.Struct):
