@@ -11,6 +11,8 @@ from pathlib import Path
 import pydicom
 import pytest
 
+pytest_plugins = ["trt.install"]
+
 # Tests write what broken writers write.
 pydicom.config.settings.writing_validation_mode = pydicom.config.IGNORE
 

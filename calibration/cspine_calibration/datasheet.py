@@ -134,11 +134,23 @@ def sheets_text(sheets: Sequence[Datasheet], *, pixels: Pixels | None) -> str:
     ]
     header = ["model", "MB", "weights in MB", "operators", "parameters", "GFLOPs", "in integers"]
     parts = [
-        "\n".join(_wrapped(line, indent=4) for line in values),
+        "\n".join(wrapped(line, indent=4) for line in values),
         table(header, map(_row, sheets)),
-        "\n".join(_wrapped(line, indent=2) for line in (*_operators(sheets), *_remarks(sheets))),
+        "\n".join(wrapped(line) for line in (*_operators(sheets), *_remarks(sheets))),
     ]
     return "\n\n".join(parts)
+
+
+def percentage(share: float) -> str:
+    """Return a share as a percentage rounded down: only all of it is 100."""
+    return f"{int(share * 10_000) / 100:.2f} %"
+
+
+def wrapped(line: str, *, indent: int = 2) -> str:
+    """Return a line broken at plain spaces; those that do not break become plain."""
+    return fill(
+        line, _WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    ).replace("\xa0", " ")
 
 
 def _models(bundle: Bundle, stage: str) -> Iterator[Datasheet]:
@@ -178,13 +190,8 @@ def _row(sheet: Datasheet) -> list[object]:
         sum(cost.operators.values()),
         f"{cost.parameters:,}",
         "unknown" if cost.flops is None else f"{cost.flops / 1e9:.3f}",
-        "unknown" if cost.integer_share is None else _share(cost.integer_share),
+        "unknown" if cost.integer_share is None else percentage(cost.integer_share),
     ]
-
-
-def _share(share: float) -> str:
-    """Return a percentage rounded down: only all of it is 100."""
-    return f"{int(share * 10_000) / 100:.2f} %"
 
 
 def _operators(sheets: Iterable[Datasheet]) -> Iterator[str]:
@@ -205,10 +212,3 @@ def _remarks(sheets: Iterable[Datasheet]) -> Iterator[str]:
             yield f"{sheet.model}: FLOPs unknown: {'; '.join(gaps[:_GAPS])}{more}"
         elif sheet.cost.batch != 1:
             yield f"{sheet.model}: the file fixes a batch of {sheet.cost.batch}; FLOPs are of all"
-
-
-def _wrapped(line: str, *, indent: int) -> str:
-    """Return a line broken at plain spaces; those that do not break become plain."""
-    return fill(
-        line, _WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
-    ).replace("\xa0", " ")

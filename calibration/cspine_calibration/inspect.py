@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import msgspec
 
 from cspine.bundle import Bundle, fp32_path
 from cspine.console import emit_json, json_option, table
@@ -17,6 +16,7 @@ from cspine.precision import believed, evidence_of
 from cspine.trust import standing
 from cspine_calibration.commands import emission_rows, emission_table, require_onnx
 from cspine_calibration.datasheet import read_datasheet, sheets_text, stage_sheets
+from cspine_calibration.enginesheet import engine_facts, engine_text
 from cspine_calibration.targets import TARGETS
 
 
@@ -37,6 +37,11 @@ def inspect(path: Path, target: str | None, as_json: bool) -> None:
     products, for one image; `in integers` is the share whose input and weights are quantized. Of a
     single ONNX model the kernels are counted too that ONNX Runtime makes of it here, so that one
     sees what really runs in integers.
+
+    Of an engine it shows the layers that TensorRT made, what each reads and writes and the ONNX
+    nodes it came from; how many only lay out or convert a tensor; the share of the FLOPs of
+    convolutions that are in INT8; and by name the convolutions that were emitted in INT8 and are
+    not. That needs no GPU: `build` has kept the list beside the engine.
 
     With --target the file, ours or anyone's, is held against the rules of a target instead, and
     nothing is run; of a bundle, the emission for that target of every stage. Exit code 1 if a
@@ -172,7 +177,6 @@ def _model(path: Path, as_json: bool) -> None:
 def _engine(path: Path, as_json: bool) -> None:
     engine = load_engine(path)
     if as_json:
-        emit_json(engine.manifest)
-        return
-    facts = msgspec.structs.asdict(engine.manifest)
-    click.echo(table(["engine", ""], [["size", f"{engine.size / 1e6:.2f} MB"], *facts.items()]))
+        emit_json(engine_facts(engine))
+    else:
+        click.echo(engine_text(engine))

@@ -16,7 +16,8 @@ import pytest
 from onnx import numpy_helper
 
 from cspine.engines.compile import Aim, Compiled, compile_onnx
-from cspine.engines.layers import left_in_float, quantized_convolutions
+from cspine.engines.convolutions import convolutions
+from cspine.engines.layers import left_in_float
 from cspine.onnxfile import read_onnx
 from cspine_calibration.emit import emit
 from cspine_calibration.observe import Observer
@@ -177,14 +178,14 @@ def net(request: pytest.FixtureRequest) -> Net:
 def test_every_quantized_convolution_is_an_integer_kernel(net: Net, target: str) -> None:
     emission = emit(net.model, net.table, target=target)
     kernels = net.compiled(emission.model).layers
-    file = read_onnx(emission.model, where=target)
-    assert len(quantized_convolutions(file)) == emission.summary.quantized
+    asked = convolutions(read_onnx(emission.model, where=target))
+    assert sum(each.quantized for each in asked) == emission.summary.quantized
     # All but heads and, on tensor cores, what squeezes and excites single pixels.
     allowed = ("head: its result", "one pixel", "trt-rtx has no integer ConvTranspose", "FP32: ")
     assert all(reason.startswith(allowed) for _, reason in emission.summary.left)
     # TensorRT-RTX has no integer kernel for transposed convolutions.
-    left = left_in_float(file, kernels)
-    assert {node.op_type for node in left} <= {"ConvTranspose"}
+    left = left_in_float(asked, kernels)
+    assert {each.operator for each in left} <= {"ConvTranspose"}
     assert target != "trt-rtx" or not left
     # What INT8 leaves is FP16.
     assert {each.inputs[0].dtype for each in kernels if each.convolves} <= {"Int8", "Half"}
@@ -208,4 +209,4 @@ def test_a_convolution_without_its_quantizer_is_seen(net: Net) -> None:
     node.input[0] = node.input[0].removesuffix("_dequantized")
     kernels = net.compiled(graph.SerializeToString()).layers
     whole = read_onnx(emit(net.model, net.table, target="trt").model, where="trt")
-    assert node.name in {each.name for each in left_in_float(whole, kernels)}
+    assert node.name in {each.name for each in left_in_float(convolutions(whole), kernels)}

@@ -6,6 +6,8 @@ import msgspec
 import pytest
 
 from cspine.engines import store as engine_store
+from cspine.engines.convolutions import Convolution
+from cspine.engines.layers import Layer, Tensor
 from cspine.engines.store import (
     BuiltOn,
     DeviceFacts,
@@ -18,6 +20,14 @@ from cspine.errors import BundleError
 from cspine.files import sha256
 
 PLAN = b"a serialised engine"
+LAYER = Layer(
+    name="c_myl0_0",
+    kind="correlation",
+    inputs=(Tensor("x", "Int8", (6, 1, 8, 8)),),
+    constants=(Tensor("w", "Int8", (16, 1, 3, 3)), Tensor("scale", "Float", ())),
+    outputs=(Tensor("y", "Half", (6, 16, 8, 8)),),
+    origins=("c",),
+)
 MANIFEST = EngineManifest(
     engine=sha256(PLAN),
     onnx="1" * 64,
@@ -32,6 +42,8 @@ MANIFEST = EngineManifest(
     dla_core=None,
     workspace_bytes=1 << 30,
     batch=(1, 2, 4, 6),
+    convolutions=(Convolution("c", "Conv", 18432, quantized=True),),
+    layers=(LAYER,),
 )
 HERE = DeviceFacts(
     tensorrt="tensorrt_rtx",
@@ -79,9 +91,10 @@ def test_every_fact_gives_an_engine_a_place_of_its_own(fact: str, value: object)
 
 
 def test_building_again_replaces_the_engine() -> None:
-    # TensorRT does not build the same bytes twice.
+    # TensorRT does not build the same bytes twice, nor need it choose the same kernels.
     first = store(PLAN, MANIFEST)
-    again = store(b"other bytes", msgspec.structs.replace(MANIFEST, engine=sha256(b"other bytes")))
+    other = msgspec.structs.replace(MANIFEST, engine=sha256(b"other bytes"), layers=(LAYER,) * 2)
+    again = store(b"other bytes", other)
     assert again.path == first.path
     assert load_engine(first.path) == again
 

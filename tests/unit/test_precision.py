@@ -6,9 +6,11 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from cspine import precision
+from cspine.backends.capability import read_capability, tensorrt_module
 from cspine.bundle import Bundle
 from cspine.device import Device
-from cspine.errors import BundleError
+from cspine.errors import BackendError, BundleError
 from cspine.precision import (
     Choice,
     Evidence,
@@ -184,10 +186,39 @@ def test_an_unknown_cpu_stays_with_fp32(bundle: Bundle) -> None:
 
 @pytest.mark.parametrize(
     ("backend", "target"),
-    [("onnxruntime", "ort-x64-avx2"), ("openvino", "openvino"), ("tensorrt", "trt")],
+    [("onnxruntime", "ort-x64-avx2"), ("openvino", "openvino")],
 )
 def test_each_backend_has_its_emission(backend: str, target: str) -> None:
     assert int8(backend, AVX2) == Choice(backend, "int8", target, "asked for")
+
+
+@pytest.mark.parametrize(
+    ("ahead_of_time", "strongly_typed", "target"),
+    [((), True, "trt"), ((), False, "trt-8"), (("8.9",), True, "trt-rtx")],
+)
+def test_tensorrt_has_the_emission_of_the_one_installed(
+    monkeypatch: pytest.MonkeyPatch,
+    ahead_of_time: tuple[str, ...],
+    strongly_typed: bool,
+    target: str,
+) -> None:
+    here = replace(
+        read_capability(tensorrt_module()),
+        ahead_of_time=ahead_of_time,
+        strongly_typed=strongly_typed,
+    )
+    monkeypatch.setattr(precision, "capability", lambda: here)
+    assert int8("tensorrt", AVX2).target == target
+
+
+def test_where_tensorrt_is_missing_the_usual_emission_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing() -> None:
+        raise BackendError("TensorRT is not installed")
+
+    monkeypatch.setattr(precision, "capability", missing)
+    assert int8("tensorrt", AVX2).target == "trt"
 
 
 @pytest.mark.parametrize(

@@ -7,74 +7,29 @@ version lacks raises. ``make device`` runs the same contract on a real GPU.
 
 from __future__ import annotations
 
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from types import ModuleType
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import onnxruntime as ort
 import pytest
 
-from cspine.backends import Array, Backend, capability, cudagraph, open_engine
-from cspine.backends.capability import Capability
+from cspine.backends import Array, Backend, open_engine
+from cspine.backends.tensorrt import TensorRT
 from cspine.engines.compile import Aim, Compiled, compile_onnx
+from cspine.engines.inspector import read_inspector
 from cspine.errors import BackendError
 from cspine.precision import Precision
 from cspine_calibration.emit import emit
 from small_graphs import EVERYTHING, SHAPES, build, calibrated, cases, random_weights
-from trt.cuda import Cuda
-from trt.fake import fake_tensorrt
-from trt.guard import SURFACES, Surface
+from trt.guard import SURFACES
+from trt.install import Install, Installed
 
 VERSIONS = tuple(SURFACES)
 BATCHES = (1, 2, 4, 6)
 FP32 = build(EVERYTHING, **random_weights(SHAPES))
 HERE = Aim()
-
-
-@dataclass
-class Installed:
-    """A TensorRT, a GPU, and what was asked of them."""
-
-    cuda: Cuda
-    surface: Surface
-
-    @property
-    def can(self) -> Capability:
-        return capability.capability()
-
-
-Install = Callable[..., Installed]
-
-
-@pytest.fixture
-def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Return what installs a version of TensorRT and a GPU for the test."""
-
-    def forget() -> None:
-        for each in (capability.tensorrt_module, capability.capability):
-            each.cache_clear()
-
-    def made(version: str, **gpu: bool) -> Installed:
-        cuda = Cuda(**gpu)
-        module, surface = fake_tensorrt(version, cuda)
-        package, driver = cuda.pycuda()
-        found: dict[str, ModuleType] = {
-            "tensorrt": module,
-            "pycuda": package,
-            "pycuda.driver": driver,
-        }
-        for name, each in found.items():
-            monkeypatch.setitem(sys.modules, name, each)
-        monkeypatch.setattr(cudagraph, "_driver", lambda: cuda)
-        forget()
-        return Installed(cuda, surface)
-
-    yield made
-    monkeypatch.undo()
-    forget()
 
 
 @pytest.fixture(params=VERSIONS)
@@ -362,4 +317,15 @@ def test_memory_stays_flat(installed: Installed) -> None:
     for seed in range(100):
         backend.run({"x": image(1 + seed % 6)})
     assert (len(installed.cuda.pages), len(installed.cuda.graphs)) == held
+    backend.close()
+
+
+def test_an_engine_tells_its_layers(
+    installed: Installed, files: dict[tuple[str, str], bytes]
+) -> None:
+    backend = TensorRT(compiled(graph_of(files, installed, "int8"), "int8").plan)
+    layers = read_inspector(backend.described())
+    assert {layer.inputs[0].dtype for layer in layers} == {"Int8"}
+    asked = installed.surface.said("EngineInspector.execution_context")
+    assert len(asked) == 1, "TensorRT up to 10 withholds the types without it"
     backend.close()

@@ -12,7 +12,8 @@ pytest.importorskip("torchvision")
 pytest.importorskip("tensorrt_rtx_libs")
 
 from cspine.engines.compile import Aim, compile_onnx
-from cspine.engines.layers import left_in_float, quantized_convolutions
+from cspine.engines.convolutions import convolutions
+from cspine.engines.layers import left_in_float
 from cspine.onnxfile import read_onnx
 from cspine_calibration.emit import emit
 from cspine_calibration.observe import Observer
@@ -58,21 +59,22 @@ def test_the_emission_builds_and_is_what_it_says(
         precision=precision,
         aim=Aim(compute_capability="8.9"),
     )
-    file = read_onnx(emission.model, where=net.name)
-    left = left_in_float(file, compiled.layers)
+    asked = convolutions(read_onnx(emission.model, where=net.name))
+    left = left_in_float(asked, compiled.layers)
+    quantized = sum(each.quantized for each in asked)
     kinds = [each.inputs[0].dtype for each in compiled.layers if each.convolves]
     figures.setdefault("rtx", {})[f"{net.name}, {target}, {precision}"] = {
         "megabytes": round(len(emission.model) / 1e6, 1),
         "engine_megabytes": round(len(compiled.plan) / 1e6, 1),
         "convolutions": emission.summary.convolutions,
-        "quantized": len(quantized_convolutions(file)),
+        "quantized": quantized,
         "kernels": {kind: kinds.count(kind) for kind in sorted(set(kinds))},
-        "left_in_float": [node.name for node in left],
+        "left_in_float": [each.name for each in left],
     }
     # TensorRT-RTX has no integer kernel for transposed convolutions.
-    assert {node.op_type for node in left} <= {"ConvTranspose"}
+    assert {each.operator for each in left} <= {"ConvTranspose"}
     assert target == "trt" or not left
-    assert len(quantized_convolutions(file)) == emission.summary.quantized
+    assert quantized == emission.summary.quantized
     assert "Float" not in kinds
     if precision == "int8" and emission.summary.convolutions:
         assert emission.summary.quantized > emission.summary.convolutions / 2

@@ -96,11 +96,11 @@ RULES = (
 
 UNDECIDED = (
     Undecided("T9", "what computes in INT8 and is not weighted has quantised input and output",
-              "the layer list of a build: whether it computes in INT8 is the builder's choice"),
+              "`cspine inspect ENGINE`: whether it computes in INT8 is the builder's choice"),
     Undecided("T13", "TensorRT up to 9 needs the builder's INT8 flag for Q/DQ",
               "`cspine build`, which sets it"),
     Undecided("T14", "an engine whose convolutions run in INT8, and faster than in FP16",
-              "the builder's layer list, and `cspine tune` on the device"),
+              "`cspine build`, which names the others, and `cspine tune` on the device"),
     Undecided("D3", "TensorRT up to 10.7 takes scales for the accelerator from a calibration cache",
               "the TensorRT version of the device"),
     Undecided("D4", "rounding half away from zero, so no bit parity with other processors",

@@ -57,7 +57,7 @@ def _logger_of(trt: Any) -> Any:
     severity = trt.ILogger.Severity
     faults = (severity.INTERNAL_ERROR, severity.ERROR)
 
-    class Logger(trt.ILogger):
+    class Logger(trt.ILogger):  # type: ignore[misc]  # known at run time only
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self.messages: Messages | None = None

@@ -75,6 +75,15 @@ class TensorRT:
         with self._turn, self._gpu.current():
             return self._infer(feeds)
 
+    def described(self) -> str:
+        """Return what the engine inspector says of the layers, for the largest batch, as JSON."""
+        with self._turn, self._gpu.current():
+            inspector = self._engine.create_engine_inspector()
+            # Without a context in which the shapes are set, TensorRT up to 10 withholds the types.
+            inspector.execution_context = self._bucket(max(self._profiles)).context
+            kind = tensorrt_module().LayerInformationFormat.JSON
+            return str(inspector.get_engine_information(kind))
+
     def close(self) -> None:
         """Release the engine, its contexts and buffers."""
         with self._gpu.current():
@@ -164,17 +173,17 @@ class _Bucket:
     ) -> None:
         self._gpu = gpu
         self._feeds, self._outputs = feeds, outputs
-        self._context = engine.create_execution_context()
-        if self._context is None:
+        self.context = engine.create_execution_context()
+        if self.context is None:
             raise BackendError("TensorRT could not make an execution context: too little memory?")
-        self._context.set_optimization_profile_async(profile, gpu.stream.handle)
+        self.context.set_optimization_profile_async(profile, gpu.stream.handle)
         gpu.stream.synchronize()
         for name in feeds:
             largest = tuple(engine.get_tensor_profile_shape(name, profile)[2])
-            if not self._context.set_input_shape(name, largest):
+            if not self.context.set_input_shape(name, largest):
                 raise BackendError(f"input {name!r}: TensorRT refuses the shape {largest}")
         self.shapes: dict[str, Shape] = {
-            name: tuple(self._context.get_tensor_shape(name)) for name in (*feeds, *outputs)
+            name: tuple(self.context.get_tensor_shape(name)) for name in (*feeds, *outputs)
         }
         self._buffers: Mapping[str, Buffer] = {}
         self._graph: CudaGraph | None = None
@@ -185,7 +194,7 @@ class _Bucket:
         if not self._buffers:
             self._buffers = buffers
             for name, buffer in buffers.items():
-                self._context.set_tensor_address(name, buffer.address)
+                self.context.set_tensor_address(name, buffer.address)
 
     def run(self) -> None:
         """Infer, and wait until all is on the host."""
@@ -201,7 +210,7 @@ class _Bucket:
             return
         self._captured = True
         stream = self._gpu.stream.handle
-        if capability().asks_capture and not self._context.is_stream_capturable(stream):
+        if capability().asks_capture and not self.context.is_stream_capturable(stream):
             return
         before = self._said()
         try:
@@ -219,7 +228,7 @@ class _Bucket:
         """Release the context and the graph."""
         if self._graph is not None:
             self._graph.close()
-        self._context = None
+        self.context = None
 
     def _said(self) -> list[bytes]:
         """Return the outputs as they lie on the host."""
@@ -231,7 +240,7 @@ class _Bucket:
     def _enqueue(self) -> None:
         for name in self._feeds:
             self._buffers[name].upload(math.prod(self.shapes[name]))
-        if not self._context.execute_async_v3(self._gpu.stream.handle):
+        if not self.context.execute_async_v3(self._gpu.stream.handle):
             raise BackendError("TensorRT could not enqueue the inference")
         for name in self._outputs:
             self._buffers[name].download(math.prod(self.shapes[name]))

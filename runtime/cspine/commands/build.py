@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from cspine.bundle import Bundle
 from cspine.cache import cache_folder
 from cspine.console import bundle_argument, counter, emit_json, json_option, table
+from cspine.engines.store import EngineManifest
+from cspine.engines.summary import summarize
 from cspine.files import check_writable
 from cspine.precision import Precision
 
@@ -64,8 +67,9 @@ def build(
     """Build the TensorRT engine of every network of BUNDLE into the cache.
 
     Engines never travel: a device builds its own from the bundle, or ahead of time for exactly
-    that device. What the builder learns of kernels' times is kept for the next build. Ctrl-C ends
-    a build, and leaves what was there.
+    that device. What the builder learns of kernels' times is kept for the next build. Where fewer
+    convolutions run in INT8 than were emitted so, that is said by name on stderr: the engine is
+    right, only slower. Ctrl-C ends a build, and leaves what was there.
 
     \b
     Example:
@@ -86,8 +90,18 @@ def build(
         ),
         watch=_shown,
     )
+    summaries = [summarize(engine.manifest) for engine in engines]
+    for engine, summary in zip(engines, summaries, strict=True):
+        if summary.remark:
+            where = f"stage {engine.manifest.stage!r}: {summary.remark}"
+            click.echo(f"cspine: {where}; see: cspine inspect {engine.path}", err=True)
     if as_json:
-        emit_json([{"path": str(engine.path), **_fields(engine.manifest)} for engine in engines])
+        emit_json(
+            [
+                {"path": str(engine.path), **_made(engine.manifest), "summary": summary.facts()}
+                for engine, summary in zip(engines, summaries, strict=True)
+            ]
+        )
         return
     rows = [
         [
@@ -108,5 +122,7 @@ def _shown(stage: str) -> Watch:
     return lambda phase, done, steps: counter(f"{stage}: {phase}, step")(done, steps)
 
 
-def _fields(manifest: object) -> dict[str, object]:
-    return {name: getattr(manifest, name) for name in manifest.__struct_fields__}  # type: ignore[attr-defined]
+def _made(manifest: EngineManifest) -> dict[str, Any]:
+    """Return what an engine was made from and for; its layers are what `inspect` is for."""
+    facts = msgspec.structs.asdict(manifest)
+    return {name: facts[name] for name in facts if name not in {"convolutions", "layers"}}

@@ -13,13 +13,18 @@ from dataclasses import asdict
 from pathlib import Path
 
 from cspine.backends.capability import capability
+from cspine.backends.tensorrt import TensorRT
 from cspine.bundle import Bundle
 from cspine.cache import cache_folder, cache_key, write_cached
 from cspine.engines.compile import Aim, Profile, compile_onnx
+from cspine.engines.convolutions import convolutions
+from cspine.engines.inspector import read_inspector
+from cspine.engines.layers import Layer, of_last_profile
 from cspine.engines.monitor import Watch
 from cspine.engines.store import DeviceFacts, Engine, EngineManifest, device_facts, store
 from cspine.errors import BackendError
 from cspine.files import sha256
+from cspine.onnxfile import read_onnx
 from cspine.precision import Precision
 from cspine.spec import Classify, Network
 
@@ -130,8 +135,19 @@ def _build(
         dla_core=aim.dla_core,
         workspace_bytes=aim.workspace_bytes,
         batch=batch,
+        convolutions=convolutions(read_onnx(onnx, where=f"stage {stage.id!r}")),
+        layers=compiled.layers or (_inspected(compiled.plan, aim) if here else ()),
     )
     return store(compiled.plan, manifest)
+
+
+def _inspected(plan: bytes, aim: Aim) -> tuple[Layer, ...]:
+    """Return the layers as the engine itself tells them, where the builder did not."""
+    backend = TensorRT(plan, host_code=aim.version_compatible, graphs=False)
+    try:
+        return of_last_profile(read_inspector(backend.described()))
+    finally:
+        backend.close()
 
 
 def _batch(bundle: Bundle, stage: Network) -> tuple[int, ...]:

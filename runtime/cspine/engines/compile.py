@@ -8,7 +8,8 @@ from typing import Any
 
 from cspine.backends.capability import Capability, capability, tensorrt_module
 from cspine.backends.messages import listening
-from cspine.engines.layers import Layer, read_layers
+from cspine.engines.builderlog import read_layers
+from cspine.engines.layers import Layer, of_last_profile
 from cspine.engines.monitor import Watch, monitor
 from cspine.errors import BackendError
 from cspine.precision import Precision
@@ -53,7 +54,7 @@ class Compiled:
     plan
         The engine.
     layers
-        Its kernels; empty where this TensorRT's builder does not list them.
+        The kernels of the last profile; empty where this TensorRT's builder does not list them.
     flags
         What was set of the network and the builder.
     timings
@@ -132,7 +133,7 @@ def compile_onnx(
             raise BackendError(f"{where}: TensorRT {here.version} cannot build it: {reason}")
         return Compiled(
             plan=bytes(plan),
-            layers=read_layers(messages.details),
+            layers=of_last_profile(read_layers(messages.details)),
             flags=tuple(flags),
             timings=bytes(config.get_timing_cache().serialize()) if here.timing_cache else b"",
         )

@@ -1,33 +1,31 @@
-"""The layers of an engine as TensorRT prints them: which kernels read integers.
-
-With DETAILED profiling verbosity the builder of TensorRT-RTX logs the list at the end of a build,
-so that it can be had with no GPU; an engine inspector, which needs one, gives the same text.
-"""
+"""The layers of an engine: what each reads and writes, in which precision, from which nodes."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cspine.onnxfile import Node, OnnxFile
+from cspine.engines.convolutions import Convolution
 
-_CONVOLUTIONS = frozenset({"correlation", "deconv"})
-_LAYER = re.compile(
-    r"^Name: (?P<name>.*?), LayerType: (?P<kind>[^,]+), Inputs: \[(?P<inputs>.*?)\], "
-    r"Constants: \[(?P<constants>.*?)\], Outputs: \[(?P<outputs>.*?)\], TacticName: .*?"
-    r"Metadata: ?(?P<metadata>.*)$",
-    re.M,
-)
-_TENSOR = re.compile(
-    r"\{ Name: (?P<name>.*?), Dimensions: \[(?P<shape>[-\d,]*)\].*?Datatype: (?P<dtype>\w+)[^}]*\}"
-)
-_ORIGIN = re.compile(r"\[ONNX Layer: (.*?)\]")
+# A kind is a word of TensorRT's compiler (correlation, deconv, gemm) or names a kernel of its
+# libraries (CaskConvolution, CaskDeconvolutionV2, CudaDepthwiseConvolution, CaskGemmConvolution).
+_CONVOLVES = re.compile("conv(?!ert)|correlation", re.I)
+_MULTIPLIES = re.compile("gemm|matrix", re.I)
+# Many operators in one, of which nothing more is said.
+_OPAQUE = frozenset({"DLA", "Myelin"})
+# The compiler names a kernel for its steps; these move a tensor, or change its type or shape.
+_MOVES = re.compile(r"__myl_(Cast|Move|Res|Resh|Tran)+_")
+_PROFILE = re.compile(r"\[profile (\d{1,4})\]$")
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """What a layer reads or writes; ``dtype`` is TensorRT's word: Float, Half, Int8."""
+    """What a layer reads or writes.
+
+    ``dtype`` is TensorRT's word: Float, Half, Int8; empty where it does not say, as up to TensorRT
+    10 where shapes are dynamic.
+    """
 
     name: str
     dtype: str
@@ -41,9 +39,11 @@ class Layer:
     Attributes
     ----------
     kind
-        TensorRT's word: ``correlation`` is a convolution, ``deconv`` a transposed one.
+        TensorRT's word: ``correlation`` and ``CaskConvolution`` are convolutions, ``deconv`` is a
+        transposed one.
     inputs, constants, outputs
-        Tensors; weights that are known when the engine is built are constants.
+        Tensors; weights that are known when the engine is built are constants, the first of them.
+        The compiler of TensorRT 10 lists them among the inputs instead.
     origins
         Names of the ONNX nodes that became this kernel.
     """
@@ -58,73 +58,64 @@ class Layer:
     @property
     def convolves(self) -> bool:
         """Whether it is a convolution, transposed ones included."""
-        return self.kind in _CONVOLUTIONS
+        return bool(_CONVOLVES.search(self.kind))
+
+    @property
+    def weighted(self) -> bool:
+        """Whether it multiplies data by weights: a convolution, or a matrix product."""
+        return self.convolves or bool(_MULTIPLIES.search(self.kind))
+
+    @property
+    def opaque(self) -> bool:
+        """Whether it is many operators of which TensorRT says no more, as what runs on a DLA."""
+        return self.kind in _OPAQUE
+
+    @property
+    def reformats(self) -> bool:
+        """Whether all it does is to lay out or convert a tensor for others."""
+        return self.kind == "Reformat" or bool(_MOVES.match(self.name))
+
+    @property
+    def operands(self) -> tuple[Tensor, ...]:
+        """The data and the weights that it multiplies, as far as they are told."""
+        return self.inputs[:1] + self.constants[:1] if self.constants else self.inputs[:2]
+
+    @property
+    def told(self) -> bool:
+        """Whether TensorRT says of what type the operands are."""
+        return all(each.dtype for each in self.operands)
 
     @property
     def integer(self) -> bool:
-        """Whether both operands, the data and the weights, are INT8."""
-        return [each.dtype for each in (*self.inputs, *self.constants)[:2]] == ["Int8", "Int8"]
+        """Whether both operands are INT8."""
+        return [each.dtype for each in self.operands] == ["Int8", "Int8"]
 
 
-def read_layers(messages: Iterable[str]) -> tuple[Layer, ...]:
-    """Return the layers that a builder's log lists, in the order of execution.
+def of_last_profile(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """Return the layers of an engine's last optimisation profile.
 
-    Parameters
-    ----------
-    messages
-        The log; all but the list is passed over. Empty if it holds none.
+    TensorRT lists those of one profile after those of the other, and marks the tensors and layers
+    of all but the first with its number.
     """
-    return tuple(
-        Layer(
-            name=found["name"],
-            kind=found["kind"],
-            inputs=_tensors(found["inputs"]),
-            constants=_tensors(found["constants"]),
-            outputs=_tensors(found["outputs"]),
-            origins=tuple(_ORIGIN.findall(found["metadata"])),
-        )
-        for message in messages
-        for found in _LAYER.finditer(message)
-    )
+    marks = []
+    for layer in layers:
+        found = (_PROFILE.search(each.name) for each in layer.inputs)
+        marks.append(max((int(each[1]) for each in found if each), default=0))
+    last = max(marks, default=0)
+    return tuple(layers[marks.index(last) :]) if last else tuple(layers)
 
 
-def quantized_convolutions(model: OnnxFile) -> tuple[Node, ...]:
-    """Return the convolutions, transposed ones included, that a file asks to run as integers."""
-    dequantized = {
-        name for node in model.nodes if node.op_type == "DequantizeLinear" for name in node.outputs
-    }
-    return tuple(
-        node
-        for node in model.nodes
-        if node.op_type in {"Conv", "ConvTranspose"} and dequantized.issuperset(node.inputs[:2])
-    )
-
-
-def left_in_float(model: OnnxFile, layers: Iterable[Layer]) -> tuple[Node, ...]:
-    """Return the quantised convolutions of a file that became no kernel with INT8 operands.
+def left_in_float(asked: Iterable[Convolution], layers: Iterable[Layer]) -> tuple[Convolution, ...]:
+    """Return the quantised convolutions that became no kernel with INT8 operands.
 
     Parameters
     ----------
+    asked
+        The convolutions of a file.
     layers
-        The kernels that were built from the file.
+        The kernels that were built from it.
     """
     integer = {
-        name for layer in layers if layer.convolves and layer.integer for name in layer.origins
+        name for layer in layers if layer.weighted and layer.integer for name in layer.origins
     }
-    return tuple(
-        node
-        for node in quantized_convolutions(model)
-        # A node without a name is called by TensorRT's parser after what it writes.
-        if (node.name or f"node_of_{node.outputs[0]}") not in integer
-    )
-
-
-def _tensors(text: str) -> tuple[Tensor, ...]:
-    return tuple(
-        Tensor(
-            name=found["name"],
-            dtype=found["dtype"],
-            shape=tuple(int(size) for size in found["shape"].split(",") if size),
-        )
-        for found in _TENSOR.finditer(text)
-    )
+    return tuple(each for each in asked if each.quantized and each.name not in integer)

@@ -19,7 +19,7 @@ def monitor(watch: Watch) -> Any:
     """
     trt: Any = tensorrt_module()
 
-    class Monitor(trt.IProgressMonitor):
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]  # known at run time only
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
             self.raised: BaseException | None = None

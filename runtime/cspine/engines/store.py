@@ -17,6 +17,8 @@ from cspine.backends.capability import capability
 from cspine.backends.cuda import gpu_facts
 from cspine.cache import cache_folder, cache_key, write_cached
 from cspine.device import this_device
+from cspine.engines.convolutions import Convolution
+from cspine.engines.layers import Layer
 from cspine.errors import BundleError
 from cspine.files import sha256
 from cspine.precision import Precision
@@ -59,6 +61,10 @@ class EngineManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Of GPU memory that one kernel may use beside its tensors.
     batch
         Sizes of a batch that it has a profile for.
+    convolutions
+        Those of the graph.
+    layers
+        What TensorRT made of the graph, for the largest batch; none where it does not list them.
     """
 
     engine: str
@@ -74,6 +80,8 @@ class EngineManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     dla_core: int | None
     workspace_bytes: int
     batch: tuple[int, ...]
+    convolutions: tuple[Convolution, ...]
+    layers: tuple[Layer, ...]
 
     @property
     def host_code(self) -> bool:
@@ -98,7 +106,8 @@ def store(engine: bytes, manifest: EngineManifest) -> Engine:
     OSError
         If the cache cannot be written.
     """
-    facts = msgspec.structs.replace(manifest, engine="")
+    # What came of a build is no fact that shaped it: TensorRT does not build the same twice.
+    facts = msgspec.structs.replace(manifest, engine="", convolutions=(), layers=())
     path = cache_folder() / "engines" / f"{cache_key(facts)}.engine"
     write_cached(path, engine)
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
