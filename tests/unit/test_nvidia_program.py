@@ -54,14 +54,14 @@ def test_what_is_no_text_is_no_fault(made) -> None:
 
 
 def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(NoAnswer, match="^there is no tool$"):
+    with pytest.raises(NoAnswer, match=r"^there is no tool$"):
         ask("tool", path=str(tmp_path))
 
 
 def test_one_that_is_none_is_told(tmp_path: Path) -> None:
     (tmp_path / "tool").write_bytes(b"\x7fELF, but not really")
     (tmp_path / "tool").chmod(0o755)
-    with pytest.raises(NoAnswer, match="^tool cannot be run: Exec format error$"):
+    with pytest.raises(NoAnswer, match=r"^tool cannot be run: Exec format error$"):
         ask("tool", path=str(tmp_path))
 
 
@@ -82,7 +82,7 @@ def test_a_failure_keeps_its_reason(made, body: str, why: str) -> None:
 
 def test_one_that_hangs_is_ended_with_what_it_started(made, tmp_path: Path, soon) -> None:
     path = made(f"sleep 60 & echo $! >{tmp_path}/child; echo $$ >{tmp_path}/parent; wait")
-    with pytest.raises(NoAnswer, match="did not answer within 0.3 s"):
+    with pytest.raises(NoAnswer, match=r"did not answer within 0.3 s"):
         ask("tool", path=path)
     assert gone(int((tmp_path / "parent").read_text()))
     assert gone(int((tmp_path / "child").read_text()))
@@ -102,7 +102,7 @@ def test_of_one_that_goes_on_the_first_line_is_taken(made, tmp_path: Path) -> No
 
 
 def test_a_first_line_that_never_comes_is_a_reason(made) -> None:
-    with pytest.raises(NoAnswer, match="exit code 0.*: it said nothing"):
+    with pytest.raises(NoAnswer, match=r"exit code 0.*: it said nothing"):
         ask("tool", path=made("exit 0"), first_line=True)
 
 

@@ -30,6 +30,7 @@ _FAILURES = {
     "with --gpus all",
     "did not answer": "the driver hangs: look for 'Xid' in dmesg; reboot",
 }
+_LOWER_MODE = "a lower mode: sudo nvpmodel -m ID"
 _HELD_BACK = {
     "power limit": "more power: sudo nvidia-smi --power-limit=WATTS",
     "hardware slowdown": "check its cooling and its power supply",
@@ -122,13 +123,16 @@ def _jetson_checks(device: NvidiaDevice, jetson: Jetson) -> Iterator[Check]:
         remedy = "before measuring: sudo jetson_clocks"
         yield Check(part="clocks", state="not locked", remedy=remedy)
     for cooler in device.cooling:
-        if cooler.state and "fan" not in cooler.name:
-            state = f"{cooler.state} of {cooler.maximum}"
-            remedy = "it holds clocks back: cool the board, or sudo nvpmodel -m a lower mode"
-            yield Check(part=f"throttling: {cooler.name}", state=state, remedy=remedy)
-    if device.over_currents:
-        remedy = "a stronger supply, or sudo nvpmodel -m a lower mode; counted since the start"
-        yield Check(part="over-current", state=f"{device.over_currents} times", remedy=remedy)
+        # The states of the others, such as devfreq-gpu-gpc-0 and pwm-fan, are no alarms.
+        if cooler.state and cooler.name.endswith("-alert"):
+            remedy = f"heat holds it back: cool the board, or {_LOWER_MODE}"
+            yield Check(part=cooler.name, state=f"{cooler.state}", remedy=remedy)
+    for alarm, count in device.power_alarms.items():
+        if count:
+            remedy = f"the supply is too weak at times: another supply, or {_LOWER_MODE}"
+            yield Check(
+                part=f"power alarm {alarm}", state=f"{count} since the start", remedy=remedy
+            )
     yield from _memory("memory", device.memory_available_mib)
 
 

@@ -39,8 +39,9 @@ class NvidiaDevice:
         As ``nvidia-smi`` lists them.
     memory_available_mib
         Of the machine; on a Jetson it is the GPU's too.
-    over_currents
-        How often the supply could not give what a Jetson drew, since it started.
+    power_alarms
+        How often a Jetson's supply was too weak since it started, by alarm: on Orin ``oc1`` is
+        too low a voltage, ``oc2`` and ``oc3`` too high a current, on average and for a moment.
     closed
         Device nodes that this user may not open.
     unknown
@@ -57,7 +58,7 @@ class NvidiaDevice:
     device_clocks: tuple[Clock, ...]
     temperatures: tuple[Zone, ...]
     cooling: tuple[Cooler, ...]
-    over_currents: int | None
+    power_alarms: dict[str, int]
     tegrastats: Sample | None
     closed: tuple[str, ...]
     unknown: dict[str, str]
@@ -102,14 +103,14 @@ def read_nvidia(root: Path, packages: Mapping[str, str], *, path: str) -> Nvidia
         device_clocks=device_clocks(root),
         temperatures=zones(root),
         cooling=coolers(root),
-        over_currents=_over_currents(root),
+        power_alarms=_power_alarms(root),
         tegrastats=answer("tegrastats", lambda: read_sample(path)) if on_a_jetson else None,
         closed=tuple(f"/{node}" for node in _NODES if _closed(root / node)),
         unknown=unknown,
     )
     expected = _OF_A_JETSON if on_a_jetson else _OF_A_GPU
     unknown.update(
-        {fact: why for fact, why in expected.items() if getattr(device, fact) in (None, ())}
+        {fact: why for fact, why in expected.items() if getattr(device, fact) in (None, (), {})}
     )
     return device
 
@@ -127,7 +128,7 @@ _OF_A_JETSON = {
     **_OF_ANY,
     "device_clocks": "no devfreq under /sys",
     "cooling": "no cooling device under /sys",
-    "over_currents": "no oc*_event_cnt under /sys/class/hwmon",
+    "power_alarms": "no oc*_event_cnt under /sys/class/hwmon",
 }
 
 
@@ -140,8 +141,8 @@ def _available_mib(root: Path) -> int | None:
     return int(found[1]) // 1024 if found else None
 
 
-def _over_currents(root: Path) -> int | None:
-    """Add up the counters of a Jetson's over-current alarms."""
-    counted = [sysfs.number(path) for path in root.glob("sys/class/hwmon/hwmon*/oc*_event_cnt")]
-    known = [count for count in counted if count is not None]
-    return sum(known) if known else None
+def _power_alarms(root: Path) -> dict[str, int]:
+    """Read a Jetson's counters, whose names and order are those of the kernel's soctherm_oc."""
+    counters = sorted((root / "sys/class/hwmon").glob("hwmon*/oc[0-9]*_event_cnt"))
+    counted = {path.name.partition("_")[0]: sysfs.number(path) for path in counters}
+    return {alarm: count for alarm, count in counted.items() if count is not None}

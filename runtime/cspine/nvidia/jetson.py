@@ -8,19 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cspine import sysfs
+from cspine.nvidia.packages import newest
 
 _RELEASE = re.compile(r"# R(\d{1,3}) \(release\), REVISION: (\d{1,3}(?:\.\d{1,3})*)")
+_VERSION = re.compile(r"\d{1,3}(\.\d{1,3})*")
 _CHIP = re.compile(r"\bnvidia,(tegra\d{3})\b")
 
-# The release of JetPack to that of Jetson Linux, by NVIDIA's download pages; what is of the same
-# first two numbers and not named came as an update of the packages alone.
+# Which JetPack brought which Jetson Linux, by NVIDIA's JetPack archive; 36.4.7 came as an update of
+# the packages alone.
 _JETPACK = {
     "36.3.0": "6.0",
     "36.4.0": "6.1",
     "36.4.3": "6.2",
     "36.4.4": "6.2.1",
+    "36.4.7": "6.2.1",
+    "36.5.0": "6.2.2",
+    "36.5.2": "6.2.3",
     "38.2.0": "7.0",
+    "38.2.1": "7.0",
     "38.4.0": "7.1",
+    "39.2.0": "7.2",
+    "39.2.1": "7.2.1",
 }
 _COMPUTE_CAPABILITY = {"tegra194": "7.2", "tegra234": "8.7", "tegra264": "11.0"}
 _GENERATION = {"tegra194": "Xavier", "tegra234": "Orin", "tegra264": "Thor"}
@@ -62,14 +70,14 @@ def read_jetson(root: Path, packages: Mapping[str, str]) -> Jetson | None:
         return None
     name = chip[1] if chip else ""
     l4t = _l4t(release or "")
-    package = packages.get("nvidia-jetpack")
+    package = _VERSION.match(newest(packages, r"nvidia-jetpack(-runtime)?") or "")
     platform = root / "sys/bus/platform/devices"
     return Jetson(
         model=sysfs.text(tree / "model"),
         chip=name or None,
         generation=_GENERATION.get(name),
         l4t=l4t,
-        jetpack=package.partition("+")[0] if package else _JETPACK.get(l4t or ""),
+        jetpack=package[0] if package else _JETPACK.get(l4t or ""),
         compute_capability=_COMPUTE_CAPABILITY.get(name),
         dla_cores=len([*platform.glob("*.nvdla[0-9]*")]) if platform.is_dir() else None,
     )

@@ -60,7 +60,7 @@ def ask(program: str, *arguments: str, path: str, first_line: bool = False) -> s
         said, code = _listen(process, program, first_line=first_line)
         if code or (first_line and not said):
             complaints.seek(0)
-            said += complaints.read(_LIMIT)
+            said = complaints.read(_LIMIT) + b"\n" + said
             because = _first(said.decode("utf-8", "replace")) or "it said nothing"
             raise NoAnswer(f"{program} failed ({_ending(code)}): {because}")
     return said.decode("utf-8", "replace")

@@ -55,24 +55,25 @@ def _board(jetson: Jetson) -> Iterator[Row]:
 
 def _gpu(gpu: Gpu) -> Iterator[Row]:
     yield "GPU", gpu.name or "unknown"
-    for label, value in (
-        ("compute capability", gpu.compute_capability),
-        ("memory", _of(gpu.memory_free_mib, gpu.memory_mib, "MiB free")),
-        ("clock", _of(gpu.mhz, gpu.maximum_mhz, "MHz")),
-        ("memory clock", _of(gpu.memory_mhz, gpu.maximum_memory_mhz, "MHz")),
-        ("performance state", gpu.performance_state),
-        ("clocks held back by", _listed(gpu.held_back_by)),
-        ("temperature", None if gpu.celsius is None else f"{gpu.celsius:.0f} °C"),
-        ("power", _of(gpu.watts, gpu.limit_watts, "W")),
-    ):
-        yield f"  {label}", value or "unknown"
-    if gpu.unknown:
-        yield "  the driver says", ", ".join(f"{name}: {why}" for name, why in gpu.unknown.items())
+    known = {
+        "compute capability": gpu.compute_capability,
+        "memory": _of(gpu.memory_free_mib, gpu.memory_mib, "MiB free"),
+        "clock": _of(gpu.mhz, gpu.maximum_mhz, "MHz"),
+        "memory clock": _of(gpu.memory_mhz, gpu.maximum_memory_mhz, "MHz"),
+        "performance state": gpu.performance_state,
+        "held back by": _listed(gpu.held_back_by),
+        "temperature": None if gpu.celsius is None else f"{gpu.celsius:.0f} °C",
+        "power": _of(gpu.watts, gpu.limit_watts, "W"),
+    }
+    yield from ((f"  {label}", value) for label, value in known.items() if value)
+    for why in sorted(set(gpu.unknown.values())):
+        lacks = [fact for fact, reason in gpu.unknown.items() if reason == why]
+        yield f"  {why}", ", ".join(lacks).replace("_", " ")
 
 
 def _of(value: float | None, whole: float | None, unit: str) -> str | None:
     if value is None:
-        return None if whole is None else f"? of {whole:.0f} {unit}"
+        return None
     return f"{value:.0f} {unit}" if whole is None else f"{value:.0f} of {whole:.0f} {unit}"
 
 
@@ -95,9 +96,8 @@ def _range(clocks: Sequence[Clock]) -> str:
         ("least", {clock.minimum_mhz for clock in clocks}),
         ("most", {clock.maximum_mhz for clock in clocks}),
     ):
-        known = sorted(value for value in values if value is not None)
+        known = sorted({round(value) for value in values if value is not None})
         if known:
-            span = f"{known[0]:.0f}" if len(known) == 1 else f"{known[0]:.0f} to {known[-1]:.0f}"
-            shown.append(f"{name} {span}")
+            shown.append(f"{name} {' to '.join(map(str, sorted({known[0], known[-1]})))}")
     governors = sorted({clock.governor for clock in clocks if clock.governor})
     return " ".join([", ".join(shown), "MHz", *governors]) if shown else "unknown"

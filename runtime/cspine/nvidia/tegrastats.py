@@ -10,7 +10,7 @@ from cspine.nvidia.program import NoAnswer, ask
 _OFF = -256.0  # what it prints of a unit without power
 _RAM = re.compile(r"\bRAM (\d{1,9})/(\d{1,9})MB")
 _GPU = re.compile(r"\bGR3D_FREQ (?:(\d{1,3})%)?(?:@\[?(\d{1,9}(?:,\d{1,9}){0,9})\]?)?")
-_MEMORY_CLOCK = re.compile(r"\bEMC_FREQ \d{1,3}%@(\d{1,9})\b")
+_MEMORY_CLOCK = re.compile(r"\bEMC_FREQ (?:\d{1,3}%)?@(\d{1,9})\b")
 _CELSIUS = re.compile(r"\b(\w+)@(-?\d{1,4}(?:\.\d+)?)C\b")
 _RAIL = re.compile(r"\b(\w+) (\d{1,9})mW/\d{1,9}mW")
 
