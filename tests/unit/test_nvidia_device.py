@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import json
 
 import nvidia_samples as said
+from cspine.cli import cspine
 from cspine.nvidia.checks import Check, device_checks, software_checks
 from cspine.nvidia.device import NvidiaDevice, read_nvidia
 from cspine.nvidia.packages import installed_packages
@@ -283,6 +286,83 @@ def test_what_nvidia_smi_says_when_it_fails(tmp_path: Path, body: str, remedy: s
     program(tmp_path / "bin", "nvidia-smi", body)
     checks = parts(workstation(tmp_path))
     assert remedy in checks["NVIDIA GPU"].remedy
+
+
+# Composed: each cell has the form that a driver prints.
+SMI = """case "$1" in
+--help-query-gpu) cat <<'END'
+{help}
+END
+;;
+*) cat <<'END'
+NVIDIA H100 80GB HBM3, 550.54.15, 9.0, 81559, 1012, 1275, P0, Disabled, 0x0000000000000024
+NVIDIA RTX A2000, 550.54.15, 8.6, 6138, 5990, 210, [N/A], Enabled, 0x0000000000000001
+GRID, 550.54.15, [GPU requires reset], 6138, 12, 0, [GPU requires reset], Enabled, [N/A]
+END
+esac"""
+HELP = "\n".join(
+    f'"{name}"'
+    for name in (
+        *("name", "driver_version", "compute_cap", "memory.total", "memory.free"),
+        *("clocks.current.sm", "pstate", "persistence_mode", "clocks_event_reasons.active"),
+    )
+)
+
+
+@pytest.fixture
+def gpus(tmp_path: Path) -> NvidiaDevice:
+    """A machine with three cards: one hot and full, one idle, one lost."""
+    program(tmp_path / "bin", "nvidia-smi", SMI.format(help=HELP))
+    return workstation(tmp_path)
+
+
+def test_gpus_are_read_and_shown(gpus: NvidiaDevice) -> None:
+    assert (len(gpus.gpus), gpus.driver) == (3, "550.54.15")
+    shown = [*rows(gpus, NOTHING)]
+    assert ("GPU", "NVIDIA H100 80GB HBM3") in shown
+    assert ("  memory", "1012 of 81559 MiB free") in shown
+    assert ("  clock", "1275 MHz") in shown
+    assert ("  held back by", "power limit, heat, by the driver") in shown
+    assert ("  [N/A]", "performance state") in shown
+    assert dict(shown)["  this nvidia-smi does not know it"].startswith("maximum mhz, memory mhz")
+    assert (gpus.power_mode, gpus.tegrastats) == (None, None)
+    assert "power_mode" not in gpus.unknown
+
+
+def test_gpus_say_what_spoils_a_measurement(gpus: NvidiaDevice) -> None:
+    software = replace(WHOLE, tensorrt_cuda="13", tensorrt_rtx="1.7.1")
+    checks = [*software_checks(gpus, software), *device_checks(gpus, software)]
+    assert [(check.part, check.state) for check in checks if check.remedy] == [
+        ("tensorrt-rtx", "1.7.1"),
+        ("driver", "550.54.15: too old"),
+        ("NVIDIA H100 80GB HBM3", "held back: power limit"),
+        ("NVIDIA H100 80GB HBM3", "held back: heat, by the driver"),
+        ("persistence", "off"),
+        ("GPU memory", "1012 MiB free"),
+        ("GRID", "requires reset"),
+    ]
+    remedies = {check.state: check.remedy for check in checks}
+    assert remedies["1.7.1"] == "it cannot build for compute capability 9.0: use tensorrt"
+    assert remedies["requires reset"] == "sudo nvidia-smi --gpu-reset"
+
+
+def test_doctor_shows_an_nvidia_device_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def doctor(*words: str) -> str:
+        done = CliRunner().invoke(cspine, ["doctor", *words])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    program(tmp_path, "nvidia-smi", SMI.format(help=HELP))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    text = doctor()
+    assert "\nNVIDIA " in text
+    assert "sudo nvidia-smi --gpu-reset" in text
+    document = json.decode(doctor("--json"))
+    assert document["nvidia"]["gpus"][0]["held_back_by"] == ["power limit", "heat, by the driver"]
+    assert set(document["checks"][0]) == {"part", "state", "remedy"}
+    assert "tensorrt" in document["software"]
 
 
 def test_a_driver_too_old_for_tensorrt_is_told(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ class NvidiaDevice:
     Attributes
     ----------
     driver
-        Version of the driver that is loaded.
+        Version of the driver that is loaded, in a virtual machine that of its host.
     pci
         GPUs on the PCI bus, whether or not the driver works.
     gpus
@@ -90,11 +90,12 @@ def read_nvidia(root: Path, packages: Mapping[str, str], *, path: str) -> Nvidia
             return None
 
     on_a_jetson = jetson is not None
+    gpus = answer("gpus", lambda: read_gpus(path)) or ()
     device = NvidiaDevice(
         jetson=jetson,
-        driver=driver,
+        driver=driver or next((gpu.driver for gpu in gpus), None),
         pci=pci,
-        gpus=answer("gpus", lambda: read_gpus(path)) or (),
+        gpus=gpus,
         memory_available_mib=_available_mib(root),
         power_mode=answer("power_mode", lambda: read_power_mode(root, path=path))
         if on_a_jetson

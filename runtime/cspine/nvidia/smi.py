@@ -13,6 +13,7 @@ from cspine.nvidia.program import NoAnswer, ask
 # name fails the whole question.
 FIELDS = {
     "name": ("name",),
+    "driver": ("driver_version",),
     "compute_capability": ("compute_cap",),
     "memory_mib": ("memory.total",),
     "memory_free_mib": ("memory.free",),
@@ -63,6 +64,7 @@ class Gpu:
     """
 
     name: str | None
+    driver: str | None
     compute_capability: str | None
     memory_mib: float | None
     memory_free_mib: float | None
@@ -137,6 +139,7 @@ def _gpu(said: Mapping[str, str]) -> Gpu:
 
     gpu = Gpu(
         name=_word(said.get("name")),
+        driver=_word(said.get("driver")),
         compute_capability=_word(said.get("compute_capability")),
         memory_mib=number("memory_mib"),
         memory_free_mib=number("memory_free_mib"),

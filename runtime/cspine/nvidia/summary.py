@@ -19,7 +19,8 @@ def rows(device: NvidiaDevice, software: Software) -> Iterator[Row]:
         yield from _board(device.jetson)
     for gpu in device.gpus:
         yield from _gpu(gpu)
-    yield "driver", device.driver or "none"
+    if device.driver:
+        yield "driver", device.driver
     yield "CUDA", software.cuda or "no toolkit found"
     yield "TensorRT", _tensorrt(software)
     yield from _now(device)
