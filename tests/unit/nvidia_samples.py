@@ -18,8 +18,8 @@ RELEASE_35 = "# R35 (release), REVISION: 4.1, GCID: 33958178, BOARD: t186ref, EA
 COMPATIBLE_THOR = "nvidia,p4071-0000+p3834-0008\0nvidia,p3834-0008\0nvidia,tegra264\0"
 COMPATIBLE_ORIN = "nvidia,p3768-0000+p3767-0005\0nvidia,p3767-0005\0nvidia,tegra234\0"
 
-# Of test data in public parsers: an AGX Orin on R35 without its GPU's and CV's power, an Orin Nano
-# on R36, as root and not, and an AGX Orin on R36.4.4.
+# Test data of public parsers: an AGX Orin on R35 without power for its GPU and CV; an Orin Nano on
+# R36.
 TEGRASTATS_35 = (
     "04-11-2025 10:36:27 RAM 4321/62801MB (lfb 1759x4MB) SWAP 19/31400MB (cached 0MB) CPU "
     "[0%@729,0%@729,0%@729,0%@729,0%@729,0%@729,0%@729,0%@729,0%@729,0%@729,0%@729,0%@729] "
@@ -49,7 +49,8 @@ TEGRASTATS_THOR = (
     "VDD_GPU 37528mW/37528mW/37528mW VDD_CPU_SOC_MSS 18961mW/18961mW/18961mW "
     "VIN_SYS_5V0 18331mW/18331mW/18331mW VIN 87426mW/43713mW/87426mW"
 )
-# NVIDIA DRIVE's page on the utility's form without a load, which Thor on R38 prints as well.
+# Composed: the form without a load, which Thor on R38 prints by rbonghi/jetson_stats, pull
+# request 894.
 TEGRASTATS_ARRAY = (
     "RAM 264/28409MB (lfb 7004x4MB) EMC_FREQ @2133 GR3D_FREQ @[1000,1000,1000] tj@41C"
 )
@@ -81,9 +82,10 @@ DRIVER_PC = (
     "GCC version:  gcc version 14.2.0 (Ubuntu 14.2.0-4ubuntu2~24.04.1)"
 )
 
-# nvidia-smi --help-query-gpu, parts: netdata/netdata, issue 10362 (driver 450) and, for the names
-# of today, issue 15755 (driver 535).
-HELP_450 = """
+# nvidia-smi --help-query-gpu, parts: netdata/netdata, issue 10362, of a driver without compute_cap.
+# The second is the first with the names that drivers have from 535 on (influxdata/telegraf, pull
+# request 19455).
+HELP_OLD = """
 "name" or "gpu_name"
 The official product name of the GPU. This is an alphanumeric string. For all products.
 
@@ -102,8 +104,8 @@ Bitmask of active clock throttle reasons. See nvml.h for more details.
 "clocks.current.sm" or "clocks.sm"
 Current frequency of SM (Streaming Multiprocessor) clock.
 """  # noqa: E501 - as it is printed
-HELP_535 = (
-    HELP_450.replace("clocks_throttle_reasons", "clocks_event_reasons")
+HELP_NEW = (
+    HELP_OLD.replace("clocks_throttle_reasons", "clocks_event_reasons")
     + """
 "compute_cap"
 The CUDA Compute Capability, represented as Major DOT Minor.
@@ -125,7 +127,8 @@ NO_DRIVER = (
 )
 NO_DEVICE = "No devices were found"
 
-# JetPack 6.2's packages, with the versions that dpkg lists; libnvinfer8 was removed, not purged.
+# Composed of the packages and versions that dpkg lists on JetPack 6.2; libnvinfer8 was removed, not
+# purged.
 DPKG = """Package: nvidia-jetpack
 Status: install ok installed
 Priority: standard

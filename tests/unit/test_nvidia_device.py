@@ -207,7 +207,10 @@ def test_a_board_says_what_spoils_a_measurement(board: Path, tools: str) -> None
     assert checks["gpu-throttle-alert"].state == "1"
     assert "cool the board" in checks["gpu-throttle-alert"].remedy
     assert checks["power alarm oc3"].state == "4 since the start"
+    assert "more current than it may" in checks["power alarm oc3"].remedy
     assert "power alarm oc1" not in checks
+    write(board, "sys/class/hwmon/hwmon2/oc1_event_cnt", 1)
+    assert "stronger supply" in parts(read(board, tools))["power alarm oc1"].remedy
     assert checks["memory"].state == "512 MiB free"
     assert checks["memory"].remedy.endswith("end other programs")
 
@@ -369,6 +372,7 @@ def test_a_driver_too_old_for_tensorrt_is_told(tmp_path: Path) -> None:
     device = replace(workstation(tmp_path), driver="550.54.15")
     assert "driver" not in parts(device, replace(WHOLE, tensorrt_cuda="12.9"))
     assert "driver" not in parts(device, replace(WHOLE, tensorrt_cuda="99"))
+    assert "driver" not in parts(replace(device, driver="new"), replace(WHOLE, tensorrt_cuda="13"))
     checks = parts(device, replace(WHOLE, tensorrt_cuda="13"))
     assert checks["driver"] == Check(
         part="driver",
@@ -403,6 +407,7 @@ def test_pycuda_and_rtx(board: Path) -> None:
     assert checks["tensorrt-rtx"].remedy == (
         "it cannot build for compute capability 8.7: use tensorrt"
     )
+    assert parts(read(board), NOTHING)["tensorrt-rtx"].remedy == checks["tensorrt-rtx"].remedy
     assert parts(None, replace(NOTHING, tensorrt_rtx="1.7.1"))["tensorrt-rtx"].remedy == ""
 
 

@@ -119,7 +119,7 @@ def test_driver(tmp_path: Path, line: str, version: str | None) -> None:
 
 
 def test_nvidia_smi_is_asked_by_the_names_that_it_has() -> None:
-    old, new = known_fields(said.HELP_450), known_fields(said.HELP_535)
+    old, new = known_fields(said.HELP_OLD), known_fields(said.HELP_NEW)
     assert old == {
         "name": "name",
         "mhz": "clocks.current.sm",
@@ -153,6 +153,7 @@ def test_several_gpus() -> None:
     [
         ("0x0000000000000000", ()),
         ("0x0000000000000001", ("idle",)),
+        ("0x00000000000001FF", tuple(REASONS.values())),  # NVIDIA/nvidia-settings, issue 80
         ("0x0000000000000060", ("heat, by the driver", "heat, by the hardware")),
         ("0x8000000000000004", ("power limit", "reason 0x8000000000000000")),
         ("[N/A]", None),

@@ -17,6 +17,7 @@ OLDEST_L4T = 36  # JetPack 6, the first with a Python that cspine runs on
 OLDEST_DRIVER = {11: 450, 12: 525, 13: 580}
 RTX_TARGETS = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
 
+_MAJOR = re.compile(r"\d{1,6}")
 _OF_GPU = re.compile(r"gpu|ga10b|gv11b")  # as the releases of Jetson Linux name it
 
 # What nvidia-smi says when it fails, and what helps.
@@ -30,7 +31,8 @@ _FAILURES = {
     "with --gpus all",
     "did not answer": "the driver hangs: look for 'Xid' in dmesg; reboot",
 }
-_LOWER_MODE = "a lower mode: sudo nvpmodel -m ID"
+_LOWER_MODE = "take a lower mode (sudo nvpmodel -m ID)"
+_ALARMS = {"oc1": "the voltage fell: take a stronger supply or cable"}
 _HELD_BACK = {
     "power limit": "more power: sudo nvidia-smi --power-limit=WATTS",
     "hardware slowdown": "check its cooling and its power supply",
@@ -98,12 +100,12 @@ def _without_tensorrt(jetson: Jetson | None, software: Software) -> str:
 
 
 def _rtx(version: str | None, found: list[str]) -> Check:
-    if version is None:
-        remedy = "optional: pip install 'cspine[tensorrt-rtx]'"
-        return Check(part="tensorrt-rtx", state="missing", remedy=remedy)
     foreign = sorted(set(found) - {*RTX_TARGETS})
-    remedy = f"it cannot build for compute capability {foreign[0]}: use tensorrt" if foreign else ""
-    return Check(part="tensorrt-rtx", state=version, remedy=remedy)
+    if foreign:
+        remedy = f"it cannot build for compute capability {foreign[0]}: use tensorrt"
+        return Check(part="tensorrt-rtx", state=version or "missing", remedy=remedy)
+    remedy = "" if version else "optional: pip install 'cspine[tensorrt-rtx]'"
+    return Check(part="tensorrt-rtx", state=version or "missing", remedy=remedy)
 
 
 def _jetson_checks(device: NvidiaDevice, jetson: Jetson) -> Iterator[Check]:
@@ -129,10 +131,9 @@ def _jetson_checks(device: NvidiaDevice, jetson: Jetson) -> Iterator[Check]:
             yield Check(part=cooler.name, state=f"{cooler.state}", remedy=remedy)
     for alarm, count in device.power_alarms.items():
         if count:
-            remedy = f"the supply is too weak at times: another supply, or {_LOWER_MODE}"
-            yield Check(
-                part=f"power alarm {alarm}", state=f"{count} since the start", remedy=remedy
-            )
+            remedy = _ALARMS.get(alarm, f"it drew more current than it may: {_LOWER_MODE}")
+            state = f"{count} since the start"
+            yield Check(part=f"power alarm {alarm}", state=state, remedy=remedy)
     yield from _memory("memory", device.memory_available_mib)
 
 
@@ -151,10 +152,10 @@ def _gpu_checks(device: NvidiaDevice, software: Software) -> Iterator[Check]:
 
 
 def _driver(version: str | None, cuda: str | None) -> Iterator[Check]:
-    if version and cuda:
-        major = int(cuda.partition(".")[0])
-        oldest = OLDEST_DRIVER.get(major, 0)
-        if int(version.partition(".")[0]) < oldest:
+    found, built_for = _MAJOR.match(version or ""), _MAJOR.match(cuda or "")
+    if found and built_for:
+        oldest = OLDEST_DRIVER.get(int(built_for[0]), 0)
+        if int(found[0]) < oldest:
             remedy = f"TensorRT here is for CUDA {cuda}: install driver {oldest} or newer"
             yield Check(part="driver", state=f"{version}: too old", remedy=remedy)
 

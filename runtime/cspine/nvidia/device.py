@@ -40,7 +40,7 @@ class NvidiaDevice:
     memory_available_mib
         Of the machine; on a Jetson it is the GPU's too.
     power_alarms
-        How often a Jetson's supply was too weak since it started, by alarm: on Orin ``oc1`` is
+        How often a Jetson's supply held it back since it started, by alarm: on Orin ``oc1`` is
         too low a voltage, ``oc2`` and ``oc3`` too high a current, on average and for a moment.
     closed
         Device nodes that this user may not open.
@@ -143,7 +143,7 @@ def _available_mib(root: Path) -> int | None:
 
 
 def _power_alarms(root: Path) -> dict[str, int]:
-    """Read a Jetson's counters, whose names and order are those of the kernel's soctherm_oc."""
+    """Read a Jetson's counters; the names are those of its kernel's driver, soctherm_oc."""
     counters = sorted((root / "sys/class/hwmon").glob("hwmon*/oc[0-9]*_event_cnt"))
     counted = {path.name.partition("_")[0]: sysfs.number(path) for path in counters}
     return {alarm: count for alarm, count in counted.items() if count is not None}
