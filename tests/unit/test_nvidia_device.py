@@ -215,6 +215,13 @@ def test_a_board_says_what_spoils_a_measurement(board: Path, tools: str) -> None
     assert checks["memory"].remedy.endswith("end other programs")
 
 
+def test_a_clock_whose_range_is_not_shown_counts_as_not_locked(board: Path) -> None:
+    for name in ("min_freq", "max_freq"):
+        (board / GPU / name).unlink(missing_ok=True)
+    (clock,) = read(board).device_clocks
+    assert (clock.minimum_mhz, clock.maximum_mhz, clock.fixed) == (None, None, False)
+
+
 def test_a_release_too_old_is_named(board: Path) -> None:
     write(board, "etc/nv_tegra_release", said.RELEASE_35)
     device = read(board)
