@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from cspine import sysfs
+
 
 @dataclass(frozen=True)
 class Device:
@@ -52,7 +54,7 @@ def this_device() -> Device:
     """Read the facts of this machine."""
     cpu = _fields(Path("/proc/cpuinfo"))
     memory = _fields(Path("/proc/meminfo")).get("MemTotal", "0 kB")
-    release = Path("/etc/nv_tegra_release")
+    release = sysfs.text(sysfs.ROOT / "etc/nv_tegra_release")
     return Device(
         machine=platform.machine(),
         system=f"{platform.system()} {platform.release()}",
@@ -61,7 +63,7 @@ def this_device() -> Device:
         cores=len(os.sched_getaffinity(0)),
         memory_mib=int(memory.split()[0]) // 1024,
         flags=tuple((cpu.get("flags") or cpu.get("Features") or "").split()),
-        jetson=release.read_text().splitlines()[0].strip("# ") if release.exists() else None,
+        jetson=release.splitlines()[0].strip("# ") if release else None,
     )
 
 

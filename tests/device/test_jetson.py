@@ -1,7 +1,7 @@
 """The recipes for a Jetson, as far as they run on any Linux machine.
 
-What only a board can show is not tested here: that TensorRT is found in the environment, that the
-engines build under the service's restrictions, and what JetPack's own tools print.
+What only a board can show is not tested here: that TensorRT is found in the environment, and that
+the engines build under the service's restrictions.
 """
 
 from __future__ import annotations
@@ -18,21 +18,11 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 JETSON = REPOSITORY / "jetson"
-INSTALL, POWER, SERVICE = (
-    JETSON / name for name in ("install.sh", "power.sh", "cspine-build.service")
-)
+INSTALL, SERVICE = (JETSON / name for name in ("install.sh", "cspine-build.service"))
 SCRIPTS = sorted(JETSON.glob("*.sh"))
 
 on_a_jetson = Path("/etc/nv_tegra_release").exists()
 elsewhere = pytest.mark.skipif(on_a_jetson, reason="this machine is a Jetson")
-
-# The form of its answer is from NVIDIA's pages; no board was at hand.
-NVPMODEL = """#!/bin/sh
-echo "$@" >>"$0.calls"
-if [ "$1" = -m ] && [ "$2" != 7 ]; then echo "$2" >"$0.mode"; fi
-echo "NV Power Mode: MODE_15W"
-cat "$0.mode"
-"""
 
 
 def bash(script: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -56,18 +46,6 @@ def write(path: Path, text: str, *, mode: int = 0o644) -> Path:
 def wheel(tmp_path: Path) -> Path:
     """A file of the right name: what is refused is refused before anyone opens it."""
     return write(tmp_path / "cspine-0.0.0-py3-none-any.whl", "")
-
-
-@pytest.fixture
-def nvpmodel(tmp_path: Path) -> Path:
-    """Stands in for JetPack's tool; mode 7 is one that it does not take without a reboot."""
-    tool = write(tmp_path / "bin" / "nvpmodel", NVPMODEL, mode=0o755)
-    write(Path(f"{tool}.mode"), "0\n")
-    return tool
-
-
-def with_tool(tool: Path) -> dict[str, str]:
-    return {"PATH": f"{tool.parent}:{os.environ['PATH']}"}
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
@@ -209,108 +187,6 @@ def test_install_fails_loudly_if_the_wheelhouse_lacks_a_dependency(wheelhouse, t
     assert done.returncode not in (0, 2)
     assert "No matching distribution found" in done.stderr
     assert not (tmp_path / "env" / "wheel.sha256").exists()
-
-
-def recorded(environment: dict[str, str]) -> dict[str, object]:
-    """Return what power.sh prints in an environment that holds nothing else."""
-    done = subprocess.run(
-        [shutil.which("bash") or "bash", POWER],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    record: dict[str, object] = json.loads(done.stdout)
-    return record
-
-
-@elsewhere  # where JetPack's tools are found in /usr/sbin
-def test_power_is_null_where_there_is_nothing_to_read(tmp_path):
-    # Only what the script itself needs is on the path: no tool of JetPack.
-    for name in ("sed", "tr", "head", "cat", "awk", "basename", "dirname"):
-        (tmp_path / name).symlink_to(shutil.which(name))
-    record = recorded({"PATH": str(tmp_path), "SYSROOT": str(tmp_path)})
-    assert record.pop("format") == 1
-    notes = record.pop("notes")
-    assert record.pop("power_mode") == {"id": None, "name": None}
-    assert set(record.values()) == {None}
-    assert [note.split(":")[0] for note in notes] == [
-        "power_mode", "jetson_clocks", "cpu_clocks", "device_clocks", "temperatures", "cooling",
-    ]  # fmt: skip
-
-
-def test_power_reads_clocks_and_temperatures(tmp_path, nvpmodel):
-    write(tmp_path / "etc/nv_tegra_release", "# R36 (release), REVISION: 4.3\nmore\n")
-    write(tmp_path / "proc/device-tree/model", 'A "board"\0')
-    cpu = tmp_path / "sys/devices/system/cpu/cpu3/cpufreq"
-    write(cpu / "scaling_governor", "schedutil\n")
-    write(cpu / "scaling_cur_freq", "729600\n")
-    write(cpu / "scaling_min_freq", "729600\n")
-    write(cpu / "scaling_max_freq", "1510400\n")
-    gpu = tmp_path / "sys/class/devfreq/17000000.gpu"
-    write(gpu / "governor", "nvhost_podgov\n")
-    write(gpu / "cur_freq", "306000000\n")
-    thermal = tmp_path / "sys/class/thermal"
-    write(thermal / "thermal_zone0/type", "cpu-thermal\n")
-    write(thermal / "thermal_zone0/temp", "48062\n")
-    write(thermal / "thermal_zone1/type", "off-thermal\n")
-    write(thermal / "cooling_device0/type", "gpu-throttle-alert\n")
-    write(thermal / "cooling_device0/cur_state", "0\n")
-    record = recorded({"SYSROOT": str(tmp_path), **with_tool(nvpmodel)})
-    assert record["jetson"] == "# R36 (release), REVISION: 4.3"
-    assert record["model"] == 'A "board"'
-    assert record["power_mode"] == {"id": 0, "name": "MODE_15W"}
-    assert record["cpu_clocks"] == [
-        {
-            "cpu": 3,
-            "governor": "schedutil",
-            "current_khz": 729600,
-            "minimum_khz": 729600,
-            "maximum_khz": 1510400,
-        }
-    ]
-    assert record["device_clocks"] == [
-        {
-            "device": "17000000.gpu",
-            "governor": "nvhost_podgov",
-            "current_hz": 306000000,
-            "minimum_hz": None,
-            "maximum_hz": None,
-        }
-    ]
-    assert record["temperatures"] == [
-        {"zone": "cpu-thermal", "celsius": 48.062},
-        {"zone": "off-thermal", "celsius": None},
-    ]
-    assert record["cooling"] == [{"device": "gpu-throttle-alert", "state": 0, "maximum": None}]
-
-
-def test_power_changes_nothing_unasked(nvpmodel):
-    recorded(with_tool(nvpmodel))
-    assert Path(f"{nvpmodel}.calls").read_text().splitlines() == ["-q"]
-
-
-def test_power_sets_a_mode_when_told_to(nvpmodel):
-    done = bash(POWER, "--set", 2, **with_tool(nvpmodel))
-    assert done.returncode == 0
-    assert json.loads(done.stdout)["power_mode"]["id"] == 2
-    assert "was 0" in done.stderr
-    assert "-m 2" in Path(f"{nvpmodel}.calls").read_text().splitlines()
-
-
-def test_power_says_when_a_mode_was_not_taken(nvpmodel):
-    done = bash(POWER, "--set", 7, **with_tool(nvpmodel))
-    assert done.returncode == 1
-    assert "still 0" in done.stderr
-    assert done.stdout == ""
-
-
-@pytest.mark.parametrize("arguments", [("--set",), ("--set", "MAXN"), ("--sat", "2")])
-def test_power_refuses_bad_usage(arguments):
-    refused = bash(POWER, *arguments)
-    assert refused.returncode == 2
-    assert "to do:" in refused.stderr
 
 
 def commands(key: str) -> list[str]:

@@ -16,11 +16,15 @@ from statistics import mean
 
 import msgspec
 
+from cspine.clocks import cpu_clocks, device_clocks
+from cspine.sysfs import ROOT, number, text
+from cspine.thermal import zones
+
 ALLOWED_SHIFT = 0.02
-ROOT = Path("/")
 
 _WORK = bytes(20_000)  # 15 microseconds of SHA-256, and it stays in the first cache
 _TRIES = 100
+_THROTTLED = "cpu[0-9]*/thermal_throttle/core_throttle_count"
 
 
 class MachineState(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,36 +76,28 @@ class Machine:
     """
 
     def __init__(self, root: Path = ROOT) -> None:
-        self._cores = root / "sys/devices/system/cpu"
-        self._zones = root / "sys/class/thermal"
-        self._devices = root / "sys/class/devfreq"
-        self._nvpmodel = root / "var/lib/nvpmodel/status"
-        self._load = root / "proc/loadavg"
+        self._root = root
         self._start = time.perf_counter_ns()
 
     def look(self) -> MachineState:
         """Read everything; takes about 2 ms."""
         spin = min(_spin() for _ in range(_TRIES))
-        clocks = _numbers(self._cores, "cpu[0-9]*/cpufreq/scaling_cur_freq")
-        zones = _numbers(self._zones, "thermal_zone*/temp")
-        throttled = _numbers(self._cores, "cpu[0-9]*/thermal_throttle/core_throttle_count")
-        lowest = _numbers(self._cores, "cpu[0-9]*/cpufreq/scaling_min_freq")
-        highest = _numbers(self._cores, "cpu[0-9]*/cpufreq/scaling_max_freq")
-        governors = sorted({*_texts(self._cores, "cpu[0-9]*/cpufreq/scaling_governor").values()})
+        cores = cpu_clocks(self._root)
+        units = device_clocks(self._root)
+        degrees = [zone.celsius for zone in zones(self._root) if zone.celsius is not None]
+        counters = (self._root / "sys/devices/system/cpu").glob(_THROTTLED)
+        throttled = [count for count in map(number, counters) if count is not None]
         return MachineState(
             seconds=round((time.perf_counter_ns() - self._start) / 1e9, 3),
             spin_ns=spin,
-            cpu_mhz=max(clocks.values()) / 1e3 if clocks else None,
-            load=float(self._load.read_text().split()[0]),
-            celsius=max(zones.values()) / 1e3 if zones else None,
-            throttled=sum(throttled.values()) if throttled else None,
-            governor=" ".join(governors) or None,
-            fixed=[*lowest.values()] == [*highest.values()] if highest else None,
-            power_mode=_text(self._nvpmodel),
-            device_mhz={
-                path.parent.name: hertz / 1e6
-                for path, hertz in _numbers(self._devices, "*/cur_freq").items()
-            },
+            cpu_mhz=max((core.mhz for core in cores if core.mhz is not None), default=None),
+            load=float((self._root / "proc/loadavg").read_text().split()[0]),
+            celsius=max(degrees, default=None),
+            throttled=sum(throttled) if throttled else None,
+            governor=" ".join(sorted({core.governor for core in cores if core.governor})) or None,
+            fixed=all(core.fixed for core in cores) if cores else None,
+            power_mode=text(self._root / "var/lib/nvpmodel/status"),
+            device_mhz={unit.name: unit.mhz for unit in units if unit.mhz is not None},
         )
 
 
@@ -166,19 +162,3 @@ def _spin() -> int:
     start = time.perf_counter_ns()
     hashlib.sha256(_WORK)
     return time.perf_counter_ns() - start
-
-
-def _numbers(folder: Path, pattern: str) -> dict[Path, int]:
-    return {path: int(text) for path, text in _texts(folder, pattern).items()}
-
-
-def _texts(folder: Path, pattern: str) -> dict[Path, str]:
-    found = {path: _text(path) for path in sorted(folder.glob(pattern))}
-    return {path: text for path, text in found.items() if text}
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text().strip()
-    except OSError:  # a zone that is switched off, a file that only root may read
-        return None

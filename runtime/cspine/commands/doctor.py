@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
 import click
 
@@ -11,6 +10,13 @@ from cspine.console import emit_json, json_option, table
 from cspine.device import Device, installed, this_device
 from cspine.dicom.codec import SYNTAXES, version_of
 from cspine.errors import BundleError
+from cspine.nvidia.checks import Check, device_checks, software_checks
+from cspine.nvidia.device import read_nvidia
+from cspine.nvidia.packages import installed_packages
+from cspine.nvidia.program import usual_path
+from cspine.nvidia.software import read_software
+from cspine.nvidia.summary import rows
+from cspine.sysfs import ROOT
 from cspine.trust import this_trust, trust_places
 
 
@@ -19,54 +25,60 @@ from cspine.trust import this_trust, trust_places
 def doctor(as_json: bool) -> None:
     """Say what this device has, what it lacks and how to mend that.
 
+    Of an NVIDIA device also its power mode, clocks, temperatures and what holds it back: keep that
+    beside a latency record. It changes nothing; as root it sees more.
+
     \b
     Example:
       cspine doctor
+      sudo cspine doctor --json > before.json
     """
-    device = this_device()
-    checks = [*_runtimes(device), *_decoders()]
-    trust = _trust()
-    if as_json:
-        emit_json({"device": device.facts(), "trust": trust, "checks": checks})
-        return
-    facts = device.facts()
-    click.echo(table(["device", ""], [[name, _shown(value)] for name, value in facts.items()]))
-    click.echo()
-    click.echo(
-        table(["trust folder", ""], [[name, _shown(value)] for name, value in trust.items()])
-    )
-    click.echo()
-    click.echo(
-        table(
-            ["part", "state", "to do"],
-            [[check["part"], check["state"], check["remedy"]] for check in checks],
-        )
-    )
-
-
-def _runtimes(device: Device) -> list[dict[str, str]]:
-    target = device.onnxruntime_target
+    device, trust = this_device(), _trust()
+    packages = installed_packages(ROOT)
+    software = read_software(ROOT, packages)
+    nvidia = read_nvidia(ROOT, packages, path=usual_path())
     checks = [
-        _check("onnxruntime", installed("onnxruntime"), "pip install cspine"),
-        _check("  INT8 on it", target, "INT8 is not used here; FP32 answers"),
-        _check("openvino", installed("openvino"), "optional: pip install 'cspine[openvino]'"),
+        *_runtimes(device),
+        *software_checks(nvidia, software),
+        *device_checks(nvidia, software),
+        *_decoders(),
     ]
-    rtx = installed("tensorrt-rtx-cu13-bindings")
-    tensorrt = "found" if find_spec("tensorrt") else None
-    remedy = "optional: JetPack brings it; make the venv with --system-site-packages"
-    rtx_remedy = "optional: pip install 'cspine[tensorrt-rtx]'"
-    gpu = "found" if Path("/dev/nvidia0").exists() or device.jetson else None
-    return [
-        *checks,
-        _check("tensorrt", tensorrt, remedy),
-        _check("tensorrt-rtx", rtx, rtx_remedy),
-        _check("NVIDIA GPU", gpu, "engines can be built ahead of time, not run"),
-    ]
+    facts = device.facts()
+    if as_json:
+        emit_json(
+            {
+                "device": facts,
+                "nvidia": nvidia,
+                "software": software,
+                "trust": trust,
+                "checks": checks,
+            }
+        )
+        return
+    _echo("device", facts.items())
+    if nvidia:
+        _echo("NVIDIA", rows(nvidia, software))
+    _echo("trust folder", trust.items())
+    shown = [[check.part, check.state, check.remedy] for check in checks]
+    click.echo(table(["part", "state", "to do"], shown))
 
 
-def _decoders() -> list[dict[str, str]]:
+def _echo(title: str, facts: Iterable[tuple[str, object]]) -> None:
+    click.echo(table([title, ""], [[name, _shown(value)] for name, value in facts]))
+    click.echo()
+
+
+def _runtimes(device: Device) -> Iterator[Check]:
+    target = device.onnxruntime_target
+    yield _check("onnxruntime", installed("onnxruntime"), "pip install cspine")
+    yield _check("  INT8 on it", target, "INT8 is not used here; FP32 answers")
+    yield _check("openvino", installed("openvino"), "optional: pip install 'cspine[openvino]'")
+
+
+def _decoders() -> Iterator[Check]:
     remedy = "reinstall: pip install --force-reinstall imagecodecs"
-    return [_check(kind, version_of(kind), remedy) for kind in dict.fromkeys(SYNTAXES.values())]
+    for kind in dict.fromkeys(SYNTAXES.values()):
+        yield _check(kind, version_of(kind), remedy)
 
 
 def _trust() -> dict[str, object]:
@@ -89,8 +101,8 @@ def _trust() -> dict[str, object]:
     }
 
 
-def _check(part: str, state: str | None, remedy: str) -> dict[str, str]:
-    return {"part": part, "state": state or "missing", "remedy": "" if state else remedy}
+def _check(part: str, state: str | None, remedy: str) -> Check:
+    return Check(part=part, state=state or "missing", remedy="" if state else remedy)
 
 
 def _shown(value: object) -> str:
