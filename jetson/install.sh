@@ -65,6 +65,7 @@ check_wheelhouse() {
   local again='copy it again, whole: the folder that wheelhouse.sh made' odd
   [[ -n $wheelhouse ]] || fail 'no wheelhouse given' 'see install.sh --help'
   [[ -d $wheelhouse ]] || fail "$wheelhouse is no folder" 'make one with wheelhouse.sh'
+  wheelhouse=$(realpath "$wheelhouse")
   [[ -f $wheelhouse/SHA256SUMS ]] ||
     fail "$wheelhouse has no SHA256SUMS: it is no wheelhouse, or a part of one" "$again"
   # What it prints are the names of damaged and missing files.
@@ -105,13 +106,14 @@ check_python() {
 }
 
 check_tensorrt() {
+  local nvcc
   [[ $tensorrt == yes ]] || return 0
   "$python" -c 'import sys, importlib.util as u; sys.exit(u.find_spec("tensorrt") is None)' ||
     fail "$python has no tensorrt" 'sudo apt-get install nvidia-jetpack, or leave --tensorrt out'
   listed | grep -q '^pycuda-.*\.whl$' && return 0
   export PATH="$PATH:/usr/local/cuda/bin"
-  command -v nvcc >/dev/null ||
-    fail 'pycuda is built from source and there is no nvcc' \
+  nvcc=$(command -v nvcc) && [[ -f ${nvcc%/bin/nvcc}/include/cuda.h ]] ||
+    fail "pycuda is built from source, and CUDA's nvcc or its headers are missing" \
       'sudo apt-get install nvidia-jetpack, or make the wheelhouse on a board that has it'
 }
 
@@ -146,7 +148,6 @@ check_machine
 check_python
 check_tensorrt
 check_prefix
-wheelhouse=$(realpath "$wheelhouse")
 printf 'wheelhouse: SHA256SUMS has the digest %s\n' \
   "$(sha256sum "$wheelhouse/SHA256SUMS" | cut -d ' ' -f 1)"
 install_wheels

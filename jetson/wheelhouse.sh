@@ -16,7 +16,7 @@ install.sh needs none. DIR appears when it is complete, never before.
   -h, --help                 this text
 
 pycuda, which runs engines, has no wheels. Where Python and machine are the board's and CUDA's nvcc
-is found, as on a board, it is built; elsewhere its source is taken with all that builds it.
+and headers are found, as on a board, it is built; elsewhere its source is taken.
 The environment variable PYTHON names the interpreter that runs pip [default: python3].
 
 Example:
@@ -113,12 +113,13 @@ add_wheels() {
 }
 
 add_pycuda() {
-  local pin here
+  local pin here nvcc
+  PATH=$PATH:/usr/local/cuda/bin
   pin=$(grep '^pycuda==' "$part/constraints.txt")
   here=$("$python" -c 'import platform as p; print(*p.python_version_tuple()[:2], sep=".")')
-  if [[ $here == "$version" && $(uname -m) == "$machine" ]] &&
-    PATH=$PATH:/usr/local/cuda/bin command -v nvcc >/dev/null; then
-    PATH=$PATH:/usr/local/cuda/bin pip wheel --no-deps --wheel-dir "$part" "$pin"
+  if [[ $here == "$version" && $(uname -m) == "$machine" ]] && nvcc=$(command -v nvcc) &&
+    [[ -f ${nvcc%/bin/nvcc}/include/cuda.h ]]; then
+    pip wheel --no-deps --wheel-dir "$part" "$pin"
   else
     pip download --no-deps --no-binary=pycuda --dest "$part" "$pin"
   fi
