@@ -100,8 +100,10 @@ lean: build/demo/xray.cspine
 offline: build/demo/xray.cspine
 	tests/offline.sh build/demo
 
+# The second ONNX Runtime is that of Python 3.10, which JetPack 6 has.
 test-aarch64: build/demo/xray.cspine
 	PYTHON=$(abspath $(BIN)/python) tests/aarch64/run.sh build/demo
+	PYTHON=$(abspath $(BIN)/python) tests/aarch64/run.sh build/demo 1.23.2
 
 train: $(READY)
 	$(BIN)/cspine phantom train xray-compression -o assets/xray-compression
