@@ -2,7 +2,8 @@
 # The board's wheels, emulated on another machine, give the answers that this machine gives.
 # Usage: tests/aarch64/run.sh DEMO [VERSION]; DEMO is the folder of a finished `cspine demo`,
 # VERSION one of ONNX Runtime to emulate in place of the wheelhouse's. Needs Debian or Ubuntu; as
-# root it installs what it lacks. What it downloads stays in build/aarch64.
+# root it installs what it lacks. What it downloads stays in build/aarch64. The environment variable
+# PYTHON names an interpreter that has cspine: it gives this machine's answers.
 set -euo pipefail
 demo=$(realpath "$1")
 here=$(cd "$(dirname "$0")/../.." && pwd)
