@@ -57,6 +57,7 @@ done
 
 # The user's own packages would shadow both JetPack's and the wheelhouse's, and what pip is
 # configured for, such as another folder of wheels, would mix with the wheelhouse.
+unset PYTHONPATH PYTHONHOME "${!PIP_@}"
 export PYTHONNOUSERSITE=1 PIP_CONFIG_FILE=/dev/null PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 
 listed() { cut -c 67- "$wheelhouse/SHA256SUMS" | LC_ALL=C sort; } # names, behind a digest each
@@ -131,14 +132,15 @@ check_prefix() {
 }
 
 install_wheels() {
-  local pip=("$prefix/bin/python" -m pip install --quiet --no-index) extra=''
+  local pip=("$prefix/bin/python" -m pip install --no-index) extra=''
   [[ $tensorrt == no ]] || extra='[tensorrt]'
   [[ -f $prefix/pyvenv.cfg ]] || "$python" -m venv --system-site-packages "$prefix"
   # Dependencies first: if one is missing, what was installed before still stands. The second
-  # call is for a wheel of the version that is there already, which pip would leave out.
+  # call is for a wheel of the version that is there already, which pip would leave out. The first
+  # speaks: it may take minutes, and names what does not fit.
   "${pip[@]}" --find-links "$wheelhouse" --constraint "$wheelhouse/constraints.txt" \
     "$wheelhouse/$wheel$extra"
-  "${pip[@]}" --no-deps --force-reinstall "$wheelhouse/$wheel"
+  "${pip[@]}" --quiet --no-deps --force-reinstall "$wheelhouse/$wheel"
   # cspine-build.service builds engines anew when this changes.
   sha256sum "$wheelhouse/$wheel" | cut -d ' ' -f 1 >"$prefix/wheel.sha256"
 }
