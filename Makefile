@@ -11,6 +11,8 @@
 # make bench-int8  our INT8 of the published networks against other tools', in that environment
 # make fuzz    ten thousand damaged files through the isolated reader, as a record
 # make lean    the device's wheel in an empty environment: no extras, `cspine run` and `verify` work
+# make offline a wheelhouse made here, installed twice and run where there is no network
+# make test-aarch64  the board's wheels, emulated, give the answers of this machine
 # make train   the reference checkpoints anew, from simulated studies
 # make lock    the locked versions anew
 
@@ -28,7 +30,7 @@ NNCF := nncf==3.4.0
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 RECORD = $(shell date +%Y-%m-%d)-$(shell uname -m)-$(shell nproc)cpu
 
-.PHONY: demo test check bench verify admission audit validate-statistics live fuzz zoo bench-int8 lean train lock clean
+.PHONY: demo test check bench verify admission audit validate-statistics live fuzz zoo bench-int8 lean offline test-aarch64 train lock clean
 
 demo: $(READY)
 	$(BIN)/cspine demo
@@ -95,6 +97,14 @@ bench-int8: $(ZOO)/.ready
 lean: build/demo/xray.cspine
 	tests/lean.sh build/demo
 
+offline: build/demo/xray.cspine
+	tests/offline.sh build/demo
+
+# The second ONNX Runtime is that of Python 3.10, which JetPack 6 has.
+test-aarch64: build/demo/xray.cspine
+	PYTHON=$(abspath $(BIN)/python) tests/aarch64/run.sh build/demo
+	PYTHON=$(abspath $(BIN)/python) tests/aarch64/run.sh build/demo 1.23.2
+
 train: $(READY)
 	$(BIN)/cspine phantom train xray-compression -o assets/xray-compression
 
@@ -122,13 +132,17 @@ $(ZOO)/.ready: pyproject.toml requirements/locked.txt | $(READY)
 	$(ZOO)/bin/python -m pip --disable-pip-version-check install $(QUIET) --no-deps --editable .
 	touch $(ZOO)/.ready
 
-# PyTorch is left out: which build of it is wanted differs from machine to machine.
+# PyTorch is left out: which build of it is wanted differs from machine to machine. What a board
+# gets is of the same versions, and setuptools and wheel, which build pycuda there.
 lock: $(READY)
 	$(PIP) install $(QUIET) uv
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.10 --no-annotate \
 	  --extra openvino --extra tensorrt-rtx --extra calibration --extra export --extra bench \
 	  --extra dev --no-header --upgrade --no-emit-package torch --no-emit-package triton \
 	  | grep -v -E '^(nvidia|cuda)-' > requirements/locked.txt
+	printf 'setuptools\nwheel\n' | $(BIN)/uv pip compile pyproject.toml - --universal \
+	  --python-version 3.10 --no-annotate --extra tensorrt --constraint requirements/locked.txt \
+	  --no-header > requirements/device.txt
 
 clean:
 	rm -rf build dist

@@ -1,24 +1,24 @@
 #!/usr/bin/env bash
 # Install cspine on a Jetson, into a virtual environment that sees JetPack's TensorRT.
-# Run it again to upgrade or repair; nothing outside the prefix is written.
+# Run it again to upgrade or repair; nothing outside the prefix is written, no network is used.
 set -euo pipefail
 umask 022 # root's umask may be stricter, but the service must be able to read this
 
 usage() {
   cat <<'TEXT'
-usage: install.sh [options] WHEEL
+usage: install.sh [options] WHEELHOUSE
 
-Installs the wheel of cspine into a virtual environment and runs `cspine doctor`.
+Installs cspine from a folder that wheelhouse.sh made, in exactly the versions that lie there, into
+a virtual environment, and runs `cspine doctor`. A wheelhouse that is not whole is refused first.
 
   --prefix DIR       the environment [default: /opt/cspine]
-  --find-links DIR   take every package from this folder and none from the network
   --tensorrt         also install the extra `tensorrt`: pycuda, which runs the engines
   --python EXE       the interpreter that JetPack's packages belong to [default: python3]
   --not-a-jetson     install here although this is no Jetson
   -h, --help         this text
 
 Example:
-  sudo ./install.sh --tensorrt --find-links wheelhouse wheelhouse/cspine-0.1.0-py3-none-any.whl
+  sudo ./install.sh --tensorrt /media/stick/wheelhouse
 
 Exit status: 0 installed, 2 something is missing or wrong (nothing was changed), else pip's.
 TEXT
@@ -29,14 +29,13 @@ fail() { # what was found; what to do
   exit 2
 }
 
-prefix=/opt/cspine wheelhouse='' tensorrt=no python=python3 elsewhere=no wheel=''
+prefix=/opt/cspine wheelhouse='' tensorrt=no python=python3 elsewhere=no
 while (($#)); do
   case $1 in
-    --prefix | --find-links | --python)
+    --prefix | --python)
       (($# > 1)) || fail "$1 needs a value" 'see install.sh --help'
       case $1 in
         --prefix) prefix=$2 ;;
-        --find-links) wheelhouse=$2 ;;
         --python) python=$2 ;;
       esac
       shift
@@ -49,22 +48,35 @@ while (($#)); do
       ;;
     -*) fail "unknown option $1" 'see install.sh --help' ;;
     *)
-      [[ -z $wheel ]] || fail "two wheels: $wheel and $1" 'give one'
-      wheel=$1
+      [[ -z $wheelhouse ]] || fail "two wheelhouses: $wheelhouse and $1" 'give one'
+      wheelhouse=$1
       ;;
   esac
   shift
 done
 
-# The user's own packages would shadow both JetPack's and the wheelhouse's.
-export PYTHONNOUSERSITE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+# The user's own packages would shadow both JetPack's and the wheelhouse's, and what pip is
+# configured for, such as another folder of wheels, would mix with the wheelhouse.
+unset PYTHONPATH PYTHONHOME "${!PIP_@}"
+export PYTHONNOUSERSITE=1 PIP_CONFIG_FILE=/dev/null PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 
-check_arguments() {
-  [[ -n $wheel ]] || fail 'no wheel given' 'see install.sh --help'
-  [[ ${wheel##*/} == cspine-*.whl && -f $wheel ]] ||
-    fail "$wheel is no wheel of cspine" 'build one in the repository: python -m pip wheel --no-deps .'
-  [[ -z $wheelhouse || -d $wheelhouse ]] ||
-    fail "$wheelhouse is no folder" 'fill one as jetson/README.md says'
+listed() { cut -c 67- "$wheelhouse/SHA256SUMS" | LC_ALL=C sort; } # names, behind a digest each
+
+check_wheelhouse() {
+  local again='copy it again, whole: the folder that wheelhouse.sh made' odd
+  [[ -n $wheelhouse ]] || fail 'no wheelhouse given' 'see install.sh --help'
+  [[ -d $wheelhouse ]] || fail "$wheelhouse is no folder" 'make one with wheelhouse.sh'
+  wheelhouse=$(realpath "$wheelhouse")
+  [[ -f $wheelhouse/SHA256SUMS ]] ||
+    fail "$wheelhouse has no SHA256SUMS: it is no wheelhouse, or a part of one" "$again"
+  # What it prints are the names of damaged and missing files.
+  odd=$(cd "$wheelhouse" && LC_ALL=C sha256sum --check --strict --quiet SHA256SUMS 2>/dev/null) ||
+    fail "$wheelhouse is not what wheelhouse.sh made: ${odd:-SHA256SUMS is damaged}" "$again"
+  odd=$(cd "$wheelhouse" && find . -mindepth 1 ! -name SHA256SUMS -printf '%P\n' |
+    LC_ALL=C sort | LC_ALL=C comm -23 - <(listed))
+  [[ -z $odd ]] || fail "$wheelhouse holds what SHA256SUMS does not list: $odd" "$again"
+  wheel=$(listed | grep '^cspine-.*\.whl$') ||
+    fail "$wheelhouse has no wheel of cspine" 'make it with wheelhouse.sh'
 }
 
 check_machine() {
@@ -79,24 +91,31 @@ check_machine() {
 }
 
 check_python() {
+  local here there
   command -v "$python" >/dev/null || fail "no $python" 'sudo apt-get install python3'
   "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' ||
     fail "$("$python" --version) found, cspine needs 3.10 to 3.13" 'use JetPack 6 or newer'
   "$python" -c 'import ensurepip, venv' 2>/dev/null ||
     fail "$python cannot make virtual environments" 'sudo apt-get install python3-venv'
+  # As the first line of constraints.txt has it.
+  here=$("$python" -c 'import platform as p; print("# Python %s.%s" % p.python_version_tuple()[:2],
+    "on", p.machine())')
+  there=$(head -n 1 "$wheelhouse/constraints.txt")
+  [[ $here == "$there" ]] ||
+    fail "the wheelhouse is for ${there#\# }, this is ${here#\# }" \
+      'make one for this: wheelhouse.sh --python-version, --machine'
 }
 
-has_pycuda() { [[ -n $wheelhouse ]] && compgen -G "$wheelhouse/pycuda-*.whl" >/dev/null; }
-
 check_tensorrt() {
+  local nvcc
   [[ $tensorrt == yes ]] || return 0
   "$python" -c 'import sys, importlib.util as u; sys.exit(u.find_spec("tensorrt") is None)' ||
     fail "$python has no tensorrt" 'sudo apt-get install nvidia-jetpack, or leave --tensorrt out'
-  has_pycuda && return 0
+  listed | grep -q '^pycuda-.*\.whl$' && return 0
   export PATH="$PATH:/usr/local/cuda/bin"
-  command -v nvcc >/dev/null ||
-    fail 'pycuda is built from source and there is no nvcc' \
-      'sudo apt-get install nvidia-jetpack, or put a wheel of pycuda into the wheelhouse'
+  nvcc=$(command -v nvcc) && [[ -f ${nvcc%/bin/nvcc}/include/cuda.h ]] ||
+    fail "pycuda is built from source, and CUDA's nvcc or its headers are missing" \
+      'sudo apt-get install nvidia-jetpack, or make the wheelhouse on a board that has it'
 }
 
 check_prefix() {
@@ -112,25 +131,27 @@ check_prefix() {
     fail "$prefix is damaged, or from another Python" "remove $prefix and run this again"
 }
 
-install_wheel() {
-  local pip=("$prefix/bin/python" -m pip) from=() wanted=$wheel
-  [[ -z $wheelhouse ]] || from=(--no-index --find-links "$wheelhouse")
-  [[ $tensorrt == no ]] || wanted="${wheel}[tensorrt]"
+install_wheels() {
+  local pip=("$prefix/bin/python" -m pip install --no-index) extra=''
+  [[ $tensorrt == no ]] || extra='[tensorrt]'
   [[ -f $prefix/pyvenv.cfg ]] || "$python" -m venv --system-site-packages "$prefix"
   # Dependencies first: if one is missing, what was installed before still stands. The second
-  # call is for a wheel of the version that is there already, which pip would leave out.
-  "${pip[@]}" install --quiet "${from[@]}" "$wanted"
-  "${pip[@]}" install --quiet --no-index --no-deps --force-reinstall "$wheel"
+  # call is for a wheel of the version that is there already, which pip would leave out. The first
+  # speaks: it may take minutes, and names what does not fit.
+  "${pip[@]}" --find-links "$wheelhouse" --constraint "$wheelhouse/constraints.txt" \
+    "$wheelhouse/$wheel$extra"
+  "${pip[@]}" --quiet --no-deps --force-reinstall "$wheelhouse/$wheel"
   # cspine-build.service builds engines anew when this changes.
-  sha256sum "$wheel" | cut -d ' ' -f 1 >"$prefix/wheel.sha256"
+  sha256sum "$wheelhouse/$wheel" | cut -d ' ' -f 1 >"$prefix/wheel.sha256"
 }
 
-check_arguments
+check_wheelhouse
 check_machine
 check_python
 check_tensorrt
 check_prefix
-wheel=$(realpath "$wheel")
-install_wheel
+printf 'wheelhouse: SHA256SUMS has the digest %s\n' \
+  "$(sha256sum "$wheelhouse/SHA256SUMS" | cut -d ' ' -f 1)"
+install_wheels
 printf 'installed %s in %s\n\n' "$("$prefix/bin/cspine" --version)" "$prefix"
 "$prefix/bin/cspine" doctor

@@ -6,8 +6,10 @@ the engines build under the service's restrictions.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import platform
 import shlex
 import shutil
 import subprocess
@@ -18,7 +20,9 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 JETSON = REPOSITORY / "jetson"
-INSTALL, SERVICE = (JETSON / name for name in ("install.sh", "cspine-build.service"))
+INSTALL, SERVICE, WHEELHOUSE = (
+    JETSON / name for name in ("install.sh", "cspine-build.service", "wheelhouse.sh")
+)
 SCRIPTS = sorted(JETSON.glob("*.sh"))
 
 on_a_jetson = Path("/etc/nv_tegra_release").exists()
@@ -42,23 +46,28 @@ def write(path: Path, text: str, *, mode: int = 0o644) -> Path:
     return path
 
 
+def seal(wheelhouse: Path) -> Path:
+    """List what a folder holds in SHA256SUMS, as wheelhouse.sh does."""
+    listed = sorted(path for path in wheelhouse.iterdir() if path.name != "SHA256SUMS")
+    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in listed]
+    write(wheelhouse / "SHA256SUMS", "".join(lines))
+    return wheelhouse
+
+
 @pytest.fixture
-def wheel(tmp_path: Path) -> Path:
-    """A file of the right name: what is refused is refused before anyone opens it."""
-    return write(tmp_path / "cspine-0.0.0-py3-none-any.whl", "")
+def sealed(tmp_path: Path) -> Path:
+    """A whole wheelhouse for this machine whose wheels are empty: no refusal opens one."""
+    version = ".".join(platform.python_version_tuple()[:2])
+    write(tmp_path / "sealed" / "constraints.txt", f"# Python {version} on {platform.machine()}\n")
+    write(tmp_path / "sealed" / "cspine-0.0.0-py3-none-any.whl", "")
+    write(tmp_path / "sealed" / "numpy-2.2.6-cp310-cp310-manylinux_2_17_aarch64.whl", "numbers")
+    return seal(tmp_path / "sealed")
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_bash_parses_the_script(script):
     assert bash(Path("-n"), script).returncode == 0
     assert os.access(script, os.X_OK)
-
-
-@pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_shellcheck_has_no_complaint(script):
-    checked = subprocess.run(["shellcheck", script], capture_output=True, text=True, check=False)
-    assert checked.returncode == 0, checked.stdout
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
@@ -68,9 +77,14 @@ def test_help_shows_an_example(script):
     assert "Example:" in shown.stdout
 
 
+def install(wheelhouse: object, prefix: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    here = ("--not-a-jetson", "--python", sys.executable, "--prefix", prefix)
+    return bash(INSTALL, *here, *options, wheelhouse)
+
+
 @elsewhere
-def test_install_says_that_this_is_no_jetson(wheel, tmp_path):
-    refused = bash(INSTALL, "--prefix", tmp_path / "new", wheel)
+def test_install_says_that_this_is_no_jetson(sealed, tmp_path):
+    refused = bash(INSTALL, "--prefix", tmp_path / "new", sealed)
     assert refused.returncode == 2
     assert "no Jetson" in refused.stderr
     assert "--not-a-jetson" in refused.stderr
@@ -80,44 +94,97 @@ def test_install_says_that_this_is_no_jetson(wheel, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "no wheel given"),
+        ([], "no wheelhouse given"),
         (["--prefix"], "--prefix needs a value"),
         (["--perfix", "x"], "unknown option --perfix"),
-        (["other-1.0.whl"], "is no wheel of cspine"),
-        (["WHEEL", "WHEEL"], "two wheels"),
-        (["--find-links", "nowhere", "WHEEL"], "nowhere is no folder"),
-        (["--not-a-jetson", "--python", "no-such-python", "WHEEL"], "no no-such-python"),
+        (["nowhere"], "nowhere is no folder"),
+        (["SEALED", "SEALED"], "two wheelhouses"),
+        (["--not-a-jetson", "--python", "no-such-python", "SEALED"], "no no-such-python"),
     ],
 )
-def test_install_refuses_with_a_remedy(arguments, message, wheel, tmp_path):
-    given = [str(wheel) if word == "WHEEL" else word for word in arguments]
+def test_install_refuses_with_a_remedy(arguments, message, sealed):
+    given = [str(sealed) if word == "SEALED" else word for word in arguments]
     refused = bash(INSTALL, *given)
     assert refused.returncode == 2
     assert message in refused.stderr
     assert "to do:" in refused.stderr
 
 
-def test_install_leaves_a_folder_alone_that_is_no_environment(wheel, tmp_path):
+def lose(wheelhouse: Path, name: str) -> None:
+    (wheelhouse / name).unlink()
+
+
+def cut_short(wheelhouse: Path, name: str) -> None:
+    content = (wheelhouse / name).read_bytes()
+    (wheelhouse / name).write_bytes(content[: len(content) // 2])
+
+
+def add(wheelhouse: Path, name: str) -> None:
+    (wheelhouse / name).write_text("")
+
+
+def stop_listing(wheelhouse: Path, name: str) -> None:
+    lines = (wheelhouse / "SHA256SUMS").read_text().splitlines(keepends=True)
+    write(wheelhouse / "SHA256SUMS", "".join(line for line in lines if name not in line))
+
+
+NUMPY = "numpy-2.2.6-cp310-cp310-manylinux_2_17_aarch64.whl"
+
+
+@pytest.mark.parametrize(
+    ("damage", "name", "message"),
+    [
+        (lose, "SHA256SUMS", "has no SHA256SUMS"),
+        (lose, NUMPY, f"{NUMPY}: FAILED open or read"),
+        (lose, "constraints.txt", "constraints.txt: FAILED open or read"),
+        (cut_short, NUMPY, f"{NUMPY}: FAILED"),
+        (cut_short, "SHA256SUMS", "SHA256SUMS is damaged"),
+        (stop_listing, NUMPY, f"does not list: {NUMPY}"),
+        (stop_listing, "", "SHA256SUMS is damaged"),
+        (add, "click-8.5.1-py3-none-any.whl", "does not list: click-8.5.1-py3-none-any.whl"),
+    ],
+)
+def test_install_refuses_what_was_copied_in_part(damage, name, message, sealed, tmp_path):
+    damage(sealed, name)
+    refused = install(sealed, tmp_path / "new")
+    assert refused.returncode == 2
+    assert message in refused.stderr
+    assert "copy it again, whole" in refused.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_install_refuses_a_wheelhouse_without_cspine(sealed, tmp_path):
+    (sealed / "cspine-0.0.0-py3-none-any.whl").unlink()
+    refused = install(seal(sealed), tmp_path / "new")
+    assert refused.returncode == 2
+    assert "has no wheel of cspine" in refused.stderr
+
+
+def test_install_refuses_the_wheelhouse_of_another_board(sealed, tmp_path):
+    write(sealed / "constraints.txt", "# Python 3.9 on riscv64\n")
+    refused = install(seal(sealed), tmp_path / "new")
+    assert refused.returncode == 2
+    assert "the wheelhouse is for Python 3.9 on riscv64, this is Python 3." in refused.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_install_leaves_a_folder_alone_that_is_no_environment(sealed, tmp_path):
     precious = write(tmp_path / "home" / "precious", "kept")
-    refused = bash(
-        INSTALL, "--not-a-jetson", "--python", sys.executable, "--prefix", precious.parent, wheel
-    )
+    refused = install(sealed, precious.parent)
     assert refused.returncode == 2
     assert "is no virtual environment" in refused.stderr
     assert [file.name for file in precious.parent.iterdir()] == ["precious"]
 
 
-def test_install_refuses_an_environment_that_cannot_see_tensorrt(wheel, tmp_path):
+def test_install_refuses_an_environment_that_cannot_see_tensorrt(sealed, tmp_path):
     write(tmp_path / "env" / "pyvenv.cfg", "include-system-site-packages = false\n")
-    refused = bash(
-        INSTALL, "--not-a-jetson", "--python", sys.executable, "--prefix", tmp_path / "env", wheel
-    )
+    refused = install(sealed, tmp_path / "env")
     assert refused.returncode == 2
     assert "does not see the system's packages" in refused.stderr
 
 
 @elsewhere
-def test_install_refuses_the_tensorrt_extra_without_tensorrt(wheel, tmp_path):
+def test_install_refuses_the_tensorrt_extra_without_tensorrt(sealed, tmp_path):
     found = subprocess.run(
         [sys.executable, "-c", "import importlib.util as u; print(u.find_spec('tensorrt'))"],
         capture_output=True,
@@ -126,49 +193,73 @@ def test_install_refuses_the_tensorrt_extra_without_tensorrt(wheel, tmp_path):
     )
     if found.stdout.strip() != "None":
         pytest.skip("this machine has TensorRT")
-    refused = bash(
-        INSTALL, "--not-a-jetson", "--tensorrt", "--python", sys.executable,
-        "--prefix", tmp_path / "new", wheel,
-    )  # fmt: skip
+    refused = install(sealed, tmp_path / "new", "--tensorrt")
     assert refused.returncode == 2
     assert "nvidia-jetpack" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "no folder given"),
+        (["."], ". exists"),
+        (["nowhere/wheelhouse"], "nowhere is no folder"),
+        (["--python-version", "3.9", "new"], "cspine needs 3.10 to 3.13"),
+        (["--machine", "riscv64", "new"], "cspine runs on aarch64 and x86_64"),
+        (["--wheel", "other-1.0.whl", "new"], "is no wheel of cspine"),
+        (["--platform", "x", "new"], "unknown option --platform"),
+    ],
+)
+def test_wheelhouse_refuses_with_a_remedy(arguments, message):
+    refused = bash(WHEELHOUSE, *arguments)
+    assert refused.returncode == 2
+    assert message in refused.stderr
+    assert "to do:" in refused.stderr
+
+
 @pytest.fixture(scope="module")
 def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this repository and of everything that it needs."""
-    folder = tmp_path_factory.mktemp("wheelhouse")
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    backend = ["download", "--quiet", "--no-deps", "--dest", tmp_path_factory.mktemp("backend")]
-    reached = subprocess.run([*pip, *backend, "hatchling"], capture_output=True, check=False)
-    if reached.returncode:
+    """The wheelhouse of this machine: cspine and everything that it needs."""
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
+    backend = ["--no-deps", "--dest", tmp_path_factory.mktemp("backend"), "hatchling"]
+    if subprocess.run([*pip, *backend], capture_output=True, check=False).returncode:
         pytest.skip("no package index can be reached")
-    built = subprocess.run(
-        [*pip, "wheel", "--quiet", "--wheel-dir", folder, REPOSITORY],
-        capture_output=True,
-        text=True,
-        check=False,
+    folder = tmp_path_factory.mktemp("made") / "wheelhouse"
+    made = bash(
+        WHEELHOUSE,
+        *("--python-version", ".".join(platform.python_version_tuple()[:2])),
+        *("--machine", platform.machine(), folder),
+        PYTHON=sys.executable,
     )
-    assert built.returncode == 0, built.stderr
+    assert made.returncode == 0, made.stderr
+    assert not folder.with_name("wheelhouse.part").exists()
     return folder
 
 
 @pytest.mark.slow
 def test_install_from_a_wheelhouse_twice(wheelhouse, tmp_path):
-    (wheel,) = wheelhouse.glob("cspine-*.whl")
     prefix = tmp_path / "opt" / "cspine"
     for _ in range(2):
+        # Nothing else may be asked for wheels; tests/offline.sh cuts the whole network off.
         done = bash(
-            INSTALL, "--not-a-jetson", "--find-links", wheelhouse, "--python", sys.executable,
-            "--prefix", prefix, wheel,
-            # Nothing may be asked of an index.
-            PIP_INDEX_URL="http://127.0.0.1:9/",
+            INSTALL, "--not-a-jetson", "--python", sys.executable, "--prefix", prefix, wheelhouse,
+            PIP_INDEX_URL="http://127.0.0.1:9/", PIP_FIND_LINKS="/nowhere",
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
+        assert f"Looking in links: {wheelhouse}\n" in done.stdout
         assert "onnxruntime" in done.stdout
     assert "include-system-site-packages = true" in (prefix / "pyvenv.cfg").read_text()
-    digest = subprocess.run(["sha256sum", wheel], capture_output=True, text=True, check=True)
-    assert (prefix / "wheel.sha256").read_text().strip() == digest.stdout.split()[0]
+    (wheel,) = wheelhouse.glob("cspine-*.whl")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    assert (prefix / "wheel.sha256").read_text().strip() == digest
+    frozen = subprocess.run(
+        [prefix / "bin" / "python", "-m", "pip", "freeze", "--local"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    pinned = (wheelhouse / "constraints.txt").read_text().splitlines()
+    installed = [line for line in frozen.stdout.splitlines() if not line.startswith("cspine")]
+    assert installed
+    assert not set(installed) - set(pinned), "exactly what the wheelhouse holds"
     doctor = subprocess.run(
         [prefix / "bin" / "cspine", "doctor", "--json"], capture_output=True, text=True, check=True
     )
@@ -178,14 +269,11 @@ def test_install_from_a_wheelhouse_twice(wheelhouse, tmp_path):
 
 @pytest.mark.slow
 def test_install_fails_loudly_if_the_wheelhouse_lacks_a_dependency(wheelhouse, tmp_path):
-    (wheel,) = wheelhouse.glob("cspine-*.whl")
-    shutil.copy(wheel, tmp_path)
-    done = bash(
-        INSTALL, "--not-a-jetson", "--find-links", tmp_path, "--python", sys.executable,
-        "--prefix", tmp_path / "env", tmp_path / wheel.name,
-    )  # fmt: skip
+    for name in ("constraints.txt", next(wheelhouse.glob("cspine-*.whl")).name):
+        write(tmp_path / "part" / name, "").write_bytes((wheelhouse / name).read_bytes())
+    done = install(seal(tmp_path / "part"), tmp_path / "env")
     assert done.returncode not in (0, 2)
-    assert "No matching distribution found" in done.stderr
+    assert "click" in done.stdout, "the first of all that is missing"
     assert not (tmp_path / "env" / "wheel.sha256").exists()
 
 
