@@ -10,6 +10,7 @@
 # make zoo     the published sizes, with timm and torchvision, in an environment of their own
 # make bench-int8  our INT8 of the published networks against other tools', in that environment
 # make fuzz    ten thousand damaged files through the isolated reader, as a record
+# make device  the demo's bundle on this machine's NVIDIA GPU, as a record
 # make lean    the device's wheel in an empty environment: no extras, `cspine run` and `verify` work
 # make offline a wheelhouse made here, installed twice and run where there is no network
 # make test-aarch64  the board's wheels, emulated, give the answers of this machine
@@ -19,6 +20,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 ZOO ?= .venv-zoo
+DEVICE ?= .venv-device
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -30,7 +32,7 @@ NNCF := nncf==3.4.0
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 RECORD = $(shell date +%Y-%m-%d)-$(shell uname -m)-$(shell nproc)cpu
 
-.PHONY: demo test check bench verify admission audit validate-statistics live fuzz zoo bench-int8 lean offline test-aarch64 train lock clean
+.PHONY: demo test check bench verify admission audit validate-statistics live fuzz device zoo bench-int8 lean offline test-aarch64 train lock clean
 
 demo: $(READY)
 	$(BIN)/cspine demo
@@ -94,6 +96,10 @@ bench-int8: $(ZOO)/.ready
 	  --files build/int8
 	$(BIN)/python tests/unit/test_docs_int8.py
 
+device: build/demo/xray.cspine $(DEVICE)/.ready
+	$(DEVICE)/bin/python -m pytest tests/device \
+	  --device-record benchmarks/records/$(RECORD)-device.json
+
 lean: build/demo/xray.cspine
 	tests/lean.sh build/demo
 
@@ -131,6 +137,15 @@ $(ZOO)/.ready: pyproject.toml requirements/locked.txt | $(READY)
 	  --requirement requirements/locked.txt
 	$(ZOO)/bin/python -m pip --disable-pip-version-check install $(QUIET) --no-deps --editable .
 	touch $(ZOO)/.ready
+
+# It sees the system's TensorRT, which comes with JetPack or NVIDIA's packages; pycuda is built
+# against their CUDA headers.
+$(DEVICE)/.ready: pyproject.toml requirements/locked.txt
+	$(PYTHON) -m venv --system-site-packages $(DEVICE)
+	$(DEVICE)/bin/python -m pip --disable-pip-version-check install $(QUIET) \
+	  --requirement requirements/locked.txt 'pycuda>=2024.1'
+	$(DEVICE)/bin/python -m pip --disable-pip-version-check install $(QUIET) --no-deps --editable .
+	touch $(DEVICE)/.ready
 
 # PyTorch is left out: which build of it is wanted differs from machine to machine. What a board
 # gets is of the same versions, and setuptools and wheel, which build pycuda there.
