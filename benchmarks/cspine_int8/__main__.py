@@ -15,7 +15,7 @@ import msgspec
 
 from cspine.device import this_device, tools
 from cspine.files import write_atomic
-from cspine_int8.measure import measure
+from cspine_int8.measure import Made, measure
 from cspine_int8.networks import subjects
 from cspine_int8.peers import TARGETS
 from cspine_int8.record import FORMAT, Record, Result
@@ -43,11 +43,12 @@ def main() -> None:
     ]
     for number, name in enumerate(dict.fromkeys(name for name, _ in wanted), 1):
         subject = makers[name]()
+        kept: dict[str, Made] = {}
         for runtime in (each for other, each in wanted if other == name):
             print(f"{number}: {name} on {runtime}", file=sys.stderr, flush=True)
             folder = chosen.files / name / runtime
             folder.mkdir(parents=True, exist_ok=True)
-            results.append(measure(subject, runtime, folder, threads=chosen.threads))
+            results.append(measure(subject, runtime, folder, kept=kept, threads=chosen.threads))
             write_atomic(chosen.record, _lines(results, chosen.threads))
 
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,20 +17,25 @@ from cspine.backends import Array, Backend, open_backend
 from cspine.backends.openvino import OpenVino
 from cspine_bench.latency.machine import Machine, void_reasons
 from cspine_bench.latency.ratio import blocks, ratio_interval
-from cspine_bench.latency.stationary import warm_up
 from cspine_calibration.numeric import compare
 from cspine_int8.integers import integer_share
 from cspine_int8.networks import Subject
-from cspine_int8.peers import OURS, PEERS
+from cspine_int8.peers import OURS, PEERS, Peer
 from cspine_int8.record import Arm, Result, Share
 
 FP32 = "fp32"
 Times = NDArray[np.int64]  # nanoseconds, (blocks, batches)
 _BLOCKS = 9
+_WARM_UP = 3  # runs; in each block the first run of an arm is not timed either
 _SEED = 5
 
 
-def measure(subject: Subject, runtime: str, folder: Path, *, threads: int) -> Result:
+Made = tuple[Path, float]  # a file, and the seconds that it took
+
+
+def measure(
+    subject: Subject, runtime: str, folder: Path, *, kept: dict[str, Made], threads: int
+) -> Result:
     """Quantise a network in every way and run them interleaved.
 
     Each block runs every test batch once per arm, the arms in random order; speeds are paired by
@@ -41,21 +45,24 @@ def measure(subject: Subject, runtime: str, folder: Path, *, threads: int) -> Re
     ----------
     folder
         Where the files are left, to be looked into.
+    kept
+        By peer, what serves every runtime and was made for an earlier one; added to here.
     """
     source = folder / "fp32.onnx"
     source.write_bytes(subject.model)
     files, failed = {FP32: source}, {}
     seconds: dict[str, float] = {}
     for peer in PEERS:
-        start = time.perf_counter()
         try:
-            files[peer.name] = peer.make(subject, runtime, folder)
+            made = kept.get(peer.name) or _made(peer, subject, runtime, folder)
         except Exception as error:  # of tools that are not ours, whatever they raise
             if peer.name == OURS:
                 raise
             failed[peer.name] = f"cannot be made: {type(error).__name__}"
             continue
-        seconds[peer.name] = round(time.perf_counter() - start, 1)
+        if peer.shared:
+            kept[peer.name] = made
+        files[peer.name], seconds[peer.name] = made
         if reason := crash(files[peer.name], runtime, subject, folder):
             failed[peer.name] = reason
             del files[peer.name]
@@ -92,6 +99,12 @@ def measure(subject: Subject, runtime: str, folder: Path, *, threads: int) -> Re
     )
 
 
+def _made(peer: Peer, subject: Subject, runtime: str, folder: Path) -> Made:
+    start = time.perf_counter()
+    path = peer.make(subject, runtime, folder)
+    return path, round(time.perf_counter() - start, 1)
+
+
 def opened(path: Path, runtime: str, *, threads: int) -> Backend:
     """Load a file, ONNX or OpenVINO's own."""
     if path.suffix == ".xml":
@@ -116,7 +129,8 @@ def _times(backends: Mapping[str, Backend], subject: Subject) -> tuple[dict[str,
     machine = Machine()
     states = [machine.look()]
     for backend in backends.values():
-        warm_up([partial(backend.run, subject.test[0])])
+        for _ in range(_WARM_UP):
+            backend.run(subject.test[0])
     rows: dict[str, list[list[int]]] = {name: [] for name in backends}
     gc.collect()
     gc.disable()  # a collection would fall on one arm by chance

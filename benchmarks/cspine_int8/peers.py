@@ -29,10 +29,11 @@ _NOTHING = "0" * 64  # no calibration set of files, and no preprocessing, stands
 
 @dataclass(frozen=True)
 class Peer:
-    """One way to make an INT8 model of a network."""
+    """One way to make an INT8 model; ``shared`` if it is the same for every runtime."""
 
     name: str
     make: Callable[[Subject, str, Path], Path]
+    shared: bool = False
 
 
 def ours(subject: Subject, runtime: str, folder: Path) -> Path:
@@ -89,8 +90,8 @@ def nncf_quantized(subject: Subject, runtime: str, folder: Path) -> Path:
 
 PEERS = (
     Peer(OURS, ours),
-    Peer(DEFAULT, static_default),
-    Peer(BEST, static_best),
+    Peer(DEFAULT, static_default, shared=True),
+    Peer(BEST, static_best, shared=True),
     Peer(NNCF, nncf_quantized),
 )
 
