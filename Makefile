@@ -105,6 +105,7 @@ lean: build/demo/xray.cspine
 
 offline: build/demo/xray.cspine
 	tests/offline.sh build/demo
+	$(BIN)/python -m pytest tests/device -m network
 
 # The second ONNX Runtime is that of Python 3.10, which JetPack 6 has.
 test-aarch64: build/demo/xray.cspine

@@ -236,7 +236,7 @@ def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.network
 def test_install_from_a_wheelhouse_twice(wheelhouse, tmp_path):
     prefix = tmp_path / "opt" / "cspine"
     for _ in range(2):
@@ -267,7 +267,7 @@ def test_install_from_a_wheelhouse_twice(wheelhouse, tmp_path):
     assert checks["onnxruntime"] != "missing"
 
 
-@pytest.mark.slow
+@pytest.mark.network
 def test_install_fails_loudly_if_the_wheelhouse_lacks_a_dependency(wheelhouse, tmp_path):
     for name in ("constraints.txt", next(wheelhouse.glob("cspine-*.whl")).name):
         write(tmp_path / "part" / name, "").write_bytes((wheelhouse / name).read_bytes())

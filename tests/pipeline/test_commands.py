@@ -147,18 +147,25 @@ def test_people_get_tables(invoke: Invoke, made: Bundle, sets: Path) -> None:
 
 def test_inspect_counts_what_was_emitted(invoke: Invoke, made: Bundle) -> None:
     inspected = documents(invoke(["inspect", made.path, "--json"]))
-    left = {(each["stage"], each["target"]): each["left"] for each in inspected["emissions"]}
+    left = {
+        (each["stage"], each["target"], each["precision"]): each["left"]
+        for each in inspected["emissions"]
+    }
+    halves = {f"{target}.fp16" for target in made.emitted("fp16")}
     for stage in inspected["stages"]:
         fp32, *emitted = stage["models"]
         assert (fp32["model"], fp32["integer_share"]) == ("fp32", 0)
-        assert {each["model"] for each in emitted} == set(made.targets)
+        assert {each["model"] for each in emitted} == {*made.targets, *halves}
         for model in emitted:
             assert model["flops"] == fp32["flops"]
+            if model["model"] in halves:
+                assert model["integer_share"] == 0
+                continue
             # What has no bias gets one, to make up for the rounding of its weights.
             assert 1 <= model["parameters"] / fp32["parameters"] < 1.001
             assert model["inputs"] == fp32["inputs"]
             # A network's head stays in float everywhere.
-            assert left[stage["stage"], model["model"]]
+            assert left[stage["stage"], model["model"], "int8"]
             assert 0.9 < model["integer_share"] < 1
     shown = invoke(["inspect", made.path]).stdout
     assert max(map(len, shown.splitlines())) <= 100
@@ -327,7 +334,7 @@ def test_a_study_that_fails_costs_no_other_its_answer(made: Bundle, studies: lis
 
 def test_every_file_of_the_bundle_is_guarded(bundle: Bundle) -> None:
     names = ["manifest.json", *bundle.manifest.files]
-    assert len(names) == 1 + 1 + 3 * (1 + 1 + 5)
+    assert len(names) == 1 + 1 + 3 * (1 + 1 + 8)
     for name in names:
         path = bundle.path / name
         data = path.read_bytes()

@@ -85,7 +85,9 @@ def test_the_parts_are_timed(gated: Path) -> None:
     saved = run(f"{first.partition('#')[0]} {quick}", gated)
     assert saved.returncode == 0, saved.stdout
     (kept,) = (gated / ".benchmarks").rglob("*.json")
-    compared = run(f"{second} {quick}", gated)
+    # How fast this machine is from run to run is no matter here.
+    assert "median:10%" in second
+    compared = run(f"{second.replace('median:10%', 'median:1000000%')} {quick}", gated)
     assert "2 passed" in compared.stdout
     assert f"Comparing against benchmarks from: {kept.relative_to(gated / '.benchmarks')}" in (
         compared.stdout + compared.stderr
