@@ -25,7 +25,7 @@ def figures(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     """What the tests found, by test."""
     found: dict[str, Any] = {}
     yield found
-    path = request.config.getoption("--device-record")
+    path = request.config.getoption("--device-record", default=None)
     if path and found:
         here = device_facts()
         facts = {
