@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "int8.md"
 OURS = "ours"
 NEAR_DB = 1.0
+LEAST = 0.98
 
 TEXT = """# INT8 against other tools
 
@@ -101,17 +102,24 @@ def summary(results: list[Result]) -> str:
         for each in results
     )
     behind = [
-        f"{each.network} ({name}, {1 / arm.over_ours.ratio:.2f} of its speed)"
+        (f"{each.network} ({name}, {1 / arm.over_ours.ratio:.2f})", arm.over_ours)
         for each in results
         for name, arm in each.arms.items()
-        if arm.over_ours is not None
-        and arm.over_ours.ratio > 1 / 0.98
-        and arm.decibels >= each.arms[OURS].decibels - NEAR_DB
+        if arm.over_ours is not None and arm.over_ours.ratio > 1 / LEAST
     ]
+    noisier = [
+        f"{each.network} ({name}, {arm.decibels - each.arms[OURS].decibels:.1f} dB)"
+        for each in results
+        for name, arm in each.arms.items()
+        if arm.decibels > each.arms[OURS].decibels + NEAR_DB
+    ]
+    near = [told for told, share in behind if share.low <= 1 / LEAST]
+    far = [told for told, share in behind if share.low > 1 / LEAST]
     return (
         f"Of {len(results)} networks ours is the fastest on {fastest} and the most accurate on "
-        f"{closest}. Slower by more than 2 % than a peer that is as accurate to a decibel: "
-        f"{', '.join(behind) or 'none'}."
+        f"{closest}. Below {LEAST} of a peer's speed, beyond the 95 % interval: "
+        f"{', '.join(far) or 'none'}; within it: {', '.join(near) or 'none'}. More than a decibel "
+        f"less accurate than a peer: {', '.join(noisier) or 'none'}."
     )
 
 
