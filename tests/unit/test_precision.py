@@ -7,7 +7,6 @@ import msgspec
 import pytest
 
 from cspine import precision
-from cspine.backends.capability import read_capability, tensorrt_module
 from cspine.bundle import Bundle
 from cspine.device import Device
 from cspine.errors import BackendError, BundleError
@@ -21,6 +20,7 @@ from cspine.precision import (
     int8,
     verdict_of,
 )
+from trt.install import Install
 
 AVX2 = Device(
     machine="x86_64",
@@ -198,15 +198,13 @@ def test_each_backend_has_its_emission(backend: str, target: str) -> None:
 )
 def test_tensorrt_has_the_emission_of_the_one_installed(
     monkeypatch: pytest.MonkeyPatch,
+    install: Install,
     ahead_of_time: tuple[str, ...],
     strongly_typed: bool,
     target: str,
 ) -> None:
-    here = replace(
-        read_capability(tensorrt_module()),
-        ahead_of_time=ahead_of_time,
-        strongly_typed=strongly_typed,
-    )
+    found = install("10.3.0").can
+    here = replace(found, ahead_of_time=ahead_of_time, strongly_typed=strongly_typed)
     monkeypatch.setattr(precision, "capability", lambda: here)
     assert int8("tensorrt", AVX2).target == target
 
