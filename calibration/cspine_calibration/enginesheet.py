@@ -13,8 +13,6 @@ from cspine.engines.store import Engine
 from cspine.engines.summary import Summary, summarize
 from cspine_calibration.datasheet import percentage, wrapped
 
-_LISTS = ("layers", "convolutions")
-
 
 def engine_facts(engine: Engine) -> dict[str, Any]:
     """Return everything for programs: the manifest, the size in bytes, and the summary."""
@@ -28,8 +26,7 @@ def engine_facts(engine: Engine) -> dict[str, Any]:
 def engine_text(engine: Engine) -> str:
     """Lay out what an engine was made from, its layers, and what became of the convolutions."""
     manifest = engine.manifest
-    facts = msgspec.structs.asdict(manifest)
-    made = [(name, _value(value)) for name, value in facts.items() if name not in _LISTS]
+    made = [(name, _value(value)) for name, value in manifest.made().items()]
     parts = [table(["engine", ""], [("size", f"{engine.size / 1e6:.2f} MB"), *made])]
     if manifest.layers:
         convolutions = frozenset(each.name for each in manifest.convolutions)

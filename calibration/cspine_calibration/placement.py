@@ -140,7 +140,7 @@ def _joins(graph: Graph, tensors: set[str]) -> frozenset[int]:
         if concat is None or graph.nodes[concat].op_type != "Concat":
             continue
         after = {node.output[0]}
-        for reader, _ in graph.consumers[node.output[0]]:
+        for reader, _ in graph.consumers.get(node.output[0], ()):
             if graph.nodes[reader].op_type == "Relu":
                 after.update(graph.nodes[reader].output)
         if after & tensors:

@@ -256,21 +256,19 @@ def test_graphs_can_be_left_out(installed: Installed) -> None:
     backend.close()
 
 
-def test_an_engine_that_cannot_be_captured_runs_all_the_same(install: Install) -> None:
-    installed = install("10.3.0", capturable=False)
+@pytest.mark.parametrize(
+    ("fault", "launches"),
+    [({"capturable": False}, 0), ({"unfaithful": True}, 1)],
+    ids=["cannot be captured", "answers otherwise"],
+)
+def test_an_engine_answers_without_a_graph_that_is_of_no_use(
+    install: Install, fault: dict[str, bool], launches: int
+) -> None:
+    installed = install("10.3.0", **fault)
     backend = open_engine(compiled(FP32).plan)
     for seed in range(3):
         assert same(backend.run({"x": image(2, seed)}), reference(FP32, image(2, seed)))
-    assert installed.cuda.launches == 0
-    backend.close()
-
-
-def test_a_graph_that_answers_otherwise_is_not_used(install: Install) -> None:
-    installed = install("10.3.0", unfaithful=True)
-    backend = open_engine(compiled(FP32).plan)
-    for seed in range(3):
-        assert same(backend.run({"x": image(2, seed)}), reference(FP32, image(2, seed)))
-    assert installed.cuda.launches == 1
+    assert installed.cuda.launches == launches
     backend.close()
 
 

@@ -49,13 +49,11 @@ class Gpu:
 
     def __init__(self) -> None:
         self.cuda = _driver()
-        try:
+        with _usable(self.cuda):
             self.cuda.init()
-            self._device = self.cuda.Device(0)
-            self._context = self._device.retain_primary_context()
-        except self.cuda.Error as error:
-            raise BackendError(f"no NVIDIA GPU that CUDA can use: {error}") from error
-        self.facts = _facts(self.cuda, self._device)
+            device = self.cuda.Device(0)
+            self._context = device.retain_primary_context()
+        self.facts = _facts(self.cuda, device)
         with self.current():
             self.stream = self.cuda.Stream(_NON_BLOCKING)
 
@@ -134,11 +132,9 @@ def gpu_facts() -> GpuFacts:
         As :class:`Gpu`.
     """
     cuda = _driver()
-    try:
+    with _usable(cuda):
         cuda.init()
         return _facts(cuda, cuda.Device(0))
-    except cuda.Error as error:
-        raise BackendError(f"no NVIDIA GPU that CUDA can use: {error}") from error
 
 
 def _driver() -> Any:
@@ -149,6 +145,15 @@ def _driver() -> Any:
     except ImportError as error:  # it is there, the driver's library is not
         raise BackendError(f"no NVIDIA GPU that CUDA can use: {error}") from error
     return cuda
+
+
+@contextmanager
+def _usable(cuda: Any) -> Iterator[None]:
+    """Turn what CUDA has against a GPU into our error."""
+    try:
+        yield
+    except cuda.Error as error:
+        raise BackendError(f"no NVIDIA GPU that CUDA can use: {error}") from error
 
 
 def _facts(cuda: Any, device: Any) -> GpuFacts:

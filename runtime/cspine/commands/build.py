@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from cspine.bundle import Bundle
 from cspine.cache import cache_folder
 from cspine.console import bundle_argument, counter, emit_json, json_option, table
-from cspine.engines.store import EngineManifest
 from cspine.engines.summary import summarize
 from cspine.files import check_writable
 from cspine.precision import Precision
@@ -98,7 +96,7 @@ def build(
     if as_json:
         emit_json(
             [
-                {"path": str(engine.path), **_made(engine.manifest), "summary": summary.facts()}
+                {"path": str(engine.path), **engine.manifest.made(), "summary": summary.facts()}
                 for engine, summary in zip(engines, summaries, strict=True)
             ]
         )
@@ -120,9 +118,3 @@ def build(
 def _shown(stage: str) -> Watch:
     """Show on a terminal's stderr how far the build of a stage is."""
     return lambda phase, done, steps: counter(f"{stage}: {phase}, step")(done, steps)
-
-
-def _made(manifest: EngineManifest) -> dict[str, Any]:
-    """Return what an engine was made from and for; its layers are what `inspect` is for."""
-    facts = msgspec.structs.asdict(manifest)
-    return {name: facts[name] for name in facts if name not in {"convolutions", "layers"}}

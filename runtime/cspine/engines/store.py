@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -87,6 +87,11 @@ class EngineManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     def host_code(self) -> bool:
         """Whether the plan brings code that runs on the host."""
         return "VERSION_COMPATIBLE" in self.flags
+
+    def made(self) -> dict[str, Any]:
+        """Return what the engine was made from and for, without what came of it."""
+        facts = msgspec.structs.asdict(self)
+        return {name: facts[name] for name in facts if name not in {"convolutions", "layers"}}
 
 
 @dataclass(frozen=True)
