@@ -14,7 +14,7 @@ import msgspec
 from cspine.codes import Code
 from cspine.schema import json_schema
 
-SCHEMA = 1
+SCHEMA = 2
 
 NOT_FOR_DIAGNOSIS = "Not for diagnosis. Research software; no regulator has cleared it."
 
@@ -39,12 +39,15 @@ class Refused(Exception):  # noqa: N818 - an answer, not an error
         self.refusal = Refusal(code=code, reason=reason, remedy=remedy)
 
 
+Calibration = Literal["calibrated", "geometry", "detector plane", "unknown"]
+
+
 class Spacing(Struct, frozen=True, kw_only=True):
     """Pixel spacing that millimetres rest on, and how far it can be trusted."""
 
     row_mm: float
     column_mm: float
-    flag: Literal["calibrated", "geometry", "detector plane", "unknown"]
+    flag: Calibration
 
 
 class Source(Struct, frozen=True, kw_only=True):
@@ -94,8 +97,33 @@ class Level(Struct, frozen=True, kw_only=True):
     ]
 
 
+class Landmark(Struct, frozen=True, kw_only=True):
+    """A point that was found: (x, y) in pixels of the stored image, zero-based at pixel centres.
+
+    ``confidence`` is the share of the network's map that lies near it.
+    """
+
+    name: str
+    position_px: tuple[float, float]
+    confidence: float
+
+
+class Measurement(Struct, frozen=True, kw_only=True):
+    """One value, and what it means.
+
+    ``definition`` says between which lines it was taken. ``calibration`` is that of the spacing,
+    for a length; ``null`` for what does not depend on it.
+    """
+
+    name: str
+    value: float
+    unit: Literal["mm", "%", "deg"]
+    definition: str
+    calibration: Calibration | None
+
+
 class Withheld(Struct, frozen=True, kw_only=True):
-    """A level that was asked for and not answered, and why."""
+    """A level or a measurement that was asked for and not answered, and why."""
 
     label: str
     code: Code
@@ -103,20 +131,25 @@ class Withheld(Struct, frozen=True, kw_only=True):
 
 
 class Findings(Struct, frozen=True, kw_only=True):
-    """All that is said of one study."""
+    """All that is said of one study.
 
-    schema: Literal[1] = 1
+    ``threshold`` is the classifier's, ``null`` for a pipeline that only measures.
+    """
+
+    schema: Literal[2] = 2
     status: Literal["answered", "partial", "refused"]
     refusal: Refusal | None
     source: Source | None
     identity: Identity
     spacing: Spacing | None
     facing: Literal["left", "right"] | None
-    threshold: float
-    vertebrae: tuple[Vertebra, ...]
-    levels: tuple[Level, ...]
-    withheld: tuple[Withheld, ...]
-    notes: tuple[str, ...]
+    threshold: float | None
+    vertebrae: tuple[Vertebra, ...] = ()
+    levels: tuple[Level, ...] = ()
+    landmarks: tuple[Landmark, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    withheld: tuple[Withheld, ...] = ()
+    notes: tuple[str, ...] = ()
     disclaimer: str = NOT_FOR_DIAGNOSIS
 
     def to_json(self) -> bytes:

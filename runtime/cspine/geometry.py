@@ -30,6 +30,10 @@ LANDMARKS = (
 tubercle of C1, odontoid's posterosuperior point and its tip, then the corners of C2 to T1."""
 
 
+C0Line = Literal["McGregor", "foramen magnum"]
+C2Reference = Literal["lower endplate midpoint", "body centroid"]
+
+
 @dataclass(frozen=True)
 class Lines:
     """What the definitions leave open; a result is worth nothing without it.
@@ -42,8 +46,8 @@ class Lines:
         What stands for C2 in the angle of the centroids.
     """
 
-    c0: Literal["McGregor", "foramen magnum"] = "McGregor"
-    c2: Literal["lower endplate midpoint", "body centroid"] = "lower endplate midpoint"
+    c0: C0Line = "McGregor"
+    c2: C2Reference = "lower endplate midpoint"
 
 
 class Parameters(NamedTuple):

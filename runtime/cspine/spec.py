@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from cspine.codes import Code
+from cspine.geometry import C0Line, C2Reference, bodies_of
 
 Identifier = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Pixels = Annotated[int, msgspec.Meta(ge=8, le=8192)]
@@ -137,9 +138,46 @@ class Explain(Struct, frozen=True, kw_only=True, tag="explain", tag_field="kind"
     map_from: Identifier
 
 
-Stage = Screen | Segment | Levels | Classify | Explain
-Network = Screen | Segment | Classify
-Framed = Screen | Segment
+class Landmarks(Struct, frozen=True, kw_only=True, tag="landmarks", tag_field="kind"):
+    """A network that places named points in a frame in the middle of the image, a map a point.
+
+    The softmax of a map over all pixels says where the point may be. Its position is the mean
+    within ``reach_mm`` of the largest value, its confidence the share that lies there; a point of
+    less than ``minimum_confidence`` is not seen.
+    """
+
+    id: Identifier
+    size_px: Size
+    spacing_mm: Positive
+    grey: Grey
+    points: list[str]
+    reach_mm: Positive
+    minimum_confidence: Probability
+    architecture: Architecture
+
+
+class Measure(Struct, frozen=True, kw_only=True, tag="measure", tag_field="kind"):
+    """The six sagittal parameters of landmarks, or of each the reason that it is withheld.
+
+    What the published definitions leave open is chosen here and stands in every result. A neck
+    whose bodies are less or more deep than any, or whose row of bodies bends back on itself, is
+    refused. The curvature index and the angle of C2 and C7 contradict each other where their signs
+    differ and both are beyond ``contradiction_percent`` and ``contradiction_deg``.
+    """
+
+    id: Identifier
+    points_from: Identifier
+    c0_line: C0Line
+    c2_reference: C2Reference
+    minimum_depth_mm: Positive
+    maximum_depth_mm: Positive
+    contradiction_percent: Positive
+    contradiction_deg: Positive
+
+
+Stage = Screen | Segment | Levels | Classify | Explain | Landmarks | Measure
+Network = Screen | Segment | Classify | Landmarks
+Framed = Screen | Segment | Landmarks
 
 
 class Accept(Struct, frozen=True, kw_only=True):
@@ -157,16 +195,25 @@ class Gate(Struct, frozen=True, kw_only=True):
     Each is how much less than FP32's a figure may be: the AUC, the sensitivity and specificity at
     the pipeline's threshold, the score agreement, which is 1 less the mean change of a level's
     probability, the Dice of the vertebrae, which takes a set with masks, and the share of refused
-    studies among those that must be, which takes a set with such. What is left out is reported and
-    not judged.
+    studies among those that must be, which takes a set with such. Of a pipeline that measures it
+    is how much further off the landmarks, and each parameter, may be in the mean, and how much
+    smaller the share of values that are given. What is left out is reported and not judged.
     """
 
-    auc_margin: Annotated[float, msgspec.Meta(gt=0, le=0.05)]
+    auc_margin: Annotated[float, msgspec.Meta(gt=0, le=0.05)] | None = None
     sensitivity_margin: Share | None = None
     specificity_margin: Share | None = None
     agreement_margin: Share | None = None
     dice_margin: Share | None = None
     refusal_margin: Share | None = None
+    landmark_margin_mm: Positive | None = None
+    borden_margin_mm: Positive | None = None
+    cci_margin_percent: Positive | None = None
+    ccl_margin_deg: Positive | None = None
+    c0_c7_margin_deg: Positive | None = None
+    c1_c7_margin_deg: Positive | None = None
+    c2_c7_margin_deg: Positive | None = None
+    answer_margin: Share | None = None
 
     @property
     def margins(self) -> dict[str, float]:
@@ -178,6 +225,14 @@ class Gate(Struct, frozen=True, kw_only=True):
             "score agreement": self.agreement_margin,
             "Dice": self.dice_margin,
             "refusals": self.refusal_margin,
+            "landmarks": self.landmark_margin_mm,
+            "Borden": self.borden_margin_mm,
+            "CCI": self.cci_margin_percent,
+            "CCL": self.ccl_margin_deg,
+            "C0-C7": self.c0_c7_margin_deg,
+            "C1-C7": self.c1_c7_margin_deg,
+            "C2-C7": self.c2_c7_margin_deg,
+            "answers": self.answer_margin,
         }
         return {name: margin for name, margin in declared.items() if margin is not None}
 
@@ -196,20 +251,36 @@ class PipelineSpec(Struct, frozen=True, kw_only=True):
     @property
     def networks(self) -> tuple[Network, ...]:
         """The stages that run a model, in order."""
-        return tuple(
-            stage for stage in self.stage if isinstance(stage, (Screen, Segment, Classify))
-        )
+        return tuple(stage for stage in self.stage if isinstance(stage, Network))
+
+    @property
+    def vertebrae(self) -> tuple[str, ...]:
+        """The vertebrae that the pipeline tells apart, from the head down."""
+        for stage in self.stage:
+            if isinstance(stage, Levels):
+                return tuple(stage.vertebrae)
+            if isinstance(stage, Landmarks):
+                return bodies_of(stage.points)
+        return ()
 
     @property
     def level_count(self) -> int:
-        """How many disc levels lie between the vertebrae, which is the largest batch."""
-        stage: Levels = self.only(Levels)
-        return len(stage.vertebrae) - 1
+        """How many disc levels are classified, which is the largest batch."""
+        return len(self.vertebrae) - 1 if self.has(Classify) else 0
+
+    @property
+    def threshold(self) -> float | None:
+        """What the classifier decides at; ``None`` where nothing is classified."""
+        return next((stage.threshold for stage in self.stage if isinstance(stage, Classify)), None)
 
     @property
     def screen(self) -> Screen | None:
         """The stage that tells what is fit to be judged; ``None`` if there is none."""
         return next((stage for stage in self.stage if isinstance(stage, Screen)), None)
+
+    def has(self, kind: type[Any]) -> bool:
+        """Return whether there is a stage of a kind."""
+        return any(isinstance(stage, kind) for stage in self.stage)
 
     def only(self, kind: type[Any]) -> Any:
         """Return the single stage of a kind."""
