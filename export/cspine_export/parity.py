@@ -18,6 +18,7 @@ LARGEST_RELATIVE_ERROR = 1e-4
 LARGEST_CHANGE: Mapping[Meaning | None, float] = {
     "labels": 1e-3,  # pixels where two labels are as likely may fall to either
     "probabilities": 1e-4,
+    "positions": 1e-3,
     None: 0.0,
 }
 
@@ -44,7 +45,8 @@ class Parity:
         What the output decides, as :class:`~.graph.interface.Interface` has it.
     change
         Of labels, the largest share of a batch's pixels with another one; of probabilities, the
-        largest difference; 0 for an output that decides nothing.
+        largest difference; of positions, the largest part of a map's softmax that moved; 0 for an
+        output that decides nothing.
     """
 
     output: str
@@ -70,6 +72,7 @@ class Parity:
 _CHANGES = {
     "labels": "{:.2g} of the pixels labelled otherwise",
     "probabilities": "a probability by {:.2g}",
+    "positions": "{:.2g} of a map moved",
 }
 
 
@@ -161,11 +164,19 @@ def _change(expected: Array, got: Array, meaning: Meaning | None) -> float:
         return float((expected.argmax(1) != got.argmax(1)).mean())
     if meaning == "probabilities":
         return float(np.abs(_sigmoid(expected) - _sigmoid(got)).max())
+    if meaning == "positions":
+        # Half of what differs: where a share lies, another one lacks it.
+        return float(np.abs(_softmax(expected) - _softmax(got)).sum((2, 3)).max() / 2)
     return 0.0
 
 
 def _sigmoid(logits: Array) -> Array:
     return np.asarray(0.5 * (1 + np.tanh(logits / 2)))  # which overflows nowhere
+
+
+def _softmax(maps: Array) -> Array:
+    odds = np.exp(maps.astype(np.float64) - maps.max((2, 3), keepdims=True))
+    return np.asarray(odds / odds.sum((2, 3), keepdims=True))
 
 
 def _relative(error: float, values: list[Array]) -> float:

@@ -1,33 +1,116 @@
-"""From what the stages found to what is said."""
+"""From what the stages left to what is said, and to what a picture of it needs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
-from cspine.findings import Findings, Identity, Level, Refused, Source, Vertebra
-from cspine.image import Floats, Image
-from cspine.spec import Classify
+import numpy as np
+
+from cspine.findings import Findings, Identity, Level, Refused, Source
+from cspine.outcome import Labelled, View
+from cspine.spec import PipelineSpec
 from cspine.stages.classify import crop_corners
-from cspine.stages.levels import Spine, rounded
-from cspine.transform import Affine
+from cspine.stages.landmarks import Placed
+from cspine.stages.measure import Measured
+from cspine.transform import rounded
+from cspine.work import Classified, Levelled, Work
+
+NOTHING: Mapping[str, Any] = {
+    "facing": None,
+    "vertebrae": (),
+    "levels": (),
+    "landmarks": (),
+    "measurements": (),
+    "withheld": (),
+    "notes": (),
+}
+"""The fields that stages fill, of a study of which nothing is said."""
 
 
-def levels(
-    spine: Spine, crops: Sequence[Affine], scores: Floats, *, stage: Classify
-) -> tuple[Level, ...]:
-    """Return the answer at each level of a spine.
+def answered(work: Work, *, spec: PipelineSpec, identity: Identity) -> Findings:
+    """Return the findings of a study that was judged, with what was withheld."""
+    said: dict[str, Any] = {**NOTHING, "facing": work.image.facing, "notes": work.image.notes}
+    for product in work.products.values():
+        said |= _said(product, work)
+    return Findings(
+        status="partial" if said["withheld"] else "answered",
+        refusal=None,
+        source=work.image.source,
+        identity=identity,
+        spacing=work.image.spacing,
+        threshold=spec.threshold,
+        **said,
+    )
 
-    Parameters
-    ----------
-    spine
-        Its levels, in order.
-    crops
-        Per level the map from its crop's pixels to the image's.
-    scores
-        Probability of the positive class, shape (levels,).
-    """
+
+def refusal(
+    refused: Refused, source: Source | None, *, spec: PipelineSpec, identity: Identity
+) -> Findings:
+    """Return the findings of a study that was refused: a code, a reason, and no score."""
+    return Findings(
+        status="refused",
+        refusal=refused.refusal,
+        source=source,
+        identity=identity,
+        spacing=None,
+        threshold=spec.threshold,
+        **NOTHING,
+    )
+
+
+def view(work: Work, *, title: str) -> View:
+    """Return what a picture needs beside the findings."""
+    shown: dict[str, Any] = {}
+    for product in work.products.values():
+        match product:
+            case Labelled():
+                shown |= {"labelled": product}
+            case Classified():
+                shown |= {"crops": product.crops, "crop_px": product.stage.size_px}
+            case np.ndarray():
+                shown |= {"heat": product}
+    return View(title, work.image, **shown)
+
+
+def logits(work: Work) -> dict[str, float]:
+    """Return the raw score of each level that was classified."""
+    scored = (each for each in work.products.values() if isinstance(each, Classified))
+    return {name: score for each in scored for name, score in each.logits.items()}
+
+
+def _said(product: object, work: Work) -> dict[str, Any]:
+    """Return the fields of the findings that a stage's product fills."""
+    match product:
+        case Levelled():
+            spine = product.spine
+            return {
+                "facing": spine.facing,
+                "vertebrae": spine.vertebrae(product.from_mm),
+                "withheld": spine.withheld,
+            }
+        case Classified():
+            return {"levels": _levels(product)}
+        case Placed():
+            return {"landmarks": product.said}
+        case Measured():  # which does not believe every point
+            return {
+                "facing": product.facing,
+                "landmarks": product.placed.said,
+                "measurements": product.measurements,
+                "withheld": product.withheld,
+                "notes": (*work.image.notes, *product.notes),
+            }
+    return {}
+
+
+def _levels(found: Classified) -> tuple[Level, ...]:
+    """Return the answer at each level of a spine."""
+    stage = found.stage
     answers = []
-    for disc, crop, score in zip(spine.discs, crops, scores.tolist(), strict=True):
+    for disc, crop, score in zip(
+        found.spine.discs, found.crops, found.scores.tolist(), strict=True
+    ):
         a, b, c, d = (rounded(point) for point in crop_corners(crop, stage.size_px))
         positive = score >= stage.threshold
         answers.append(
@@ -40,47 +123,3 @@ def levels(
             )
         )
     return tuple(answers)
-
-
-def answered(
-    image: Image,
-    spine: Spine,
-    vertebrae: tuple[Vertebra, ...],
-    answers: tuple[Level, ...],
-    *,
-    identity: Identity,
-    threshold: float,
-) -> Findings:
-    """Return the findings of a study that was judged, with what was withheld."""
-    return Findings(
-        status="partial" if spine.withheld else "answered",
-        refusal=None,
-        source=image.source,
-        identity=identity,
-        spacing=image.spacing,
-        facing=spine.facing,
-        threshold=threshold,
-        vertebrae=vertebrae,
-        levels=answers,
-        withheld=spine.withheld,
-        notes=image.notes,
-    )
-
-
-def refusal(
-    refused: Refused, source: Source | None, *, identity: Identity, threshold: float
-) -> Findings:
-    """Return the findings of a study that was refused: a code, a reason, and no score."""
-    return Findings(
-        status="refused",
-        refusal=refused.refusal,
-        source=source,
-        identity=identity,
-        spacing=None,
-        facing=None,
-        threshold=threshold,
-        vertebrae=(),
-        levels=(),
-        withheld=(),
-        notes=(),
-    )

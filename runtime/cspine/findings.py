@@ -111,14 +111,16 @@ class Landmark(Struct, frozen=True, kw_only=True):
 class Measurement(Struct, frozen=True, kw_only=True):
     """One value, and what it means.
 
-    ``definition`` says between which lines it was taken. ``calibration`` is that of the spacing,
-    for a length; ``null`` for what does not depend on it.
+    ``definition`` says between which lines it was taken, and ``lines_px`` where they lie: each from
+    one (x, y) to another, in pixels as those of a landmark; what is measured to stands first.
+    ``calibration`` is that of the spacing, for a length; ``null`` for what does not depend on it.
     """
 
     name: str
     value: float
     unit: Literal["mm", "%", "deg"]
     definition: str
+    lines_px: tuple[tuple[tuple[float, float], tuple[float, float]], ...]
     calibration: Calibration | None
 
 
@@ -144,12 +146,12 @@ class Findings(Struct, frozen=True, kw_only=True):
     spacing: Spacing | None
     facing: Literal["left", "right"] | None
     threshold: float | None
-    vertebrae: tuple[Vertebra, ...] = ()
-    levels: tuple[Level, ...] = ()
-    landmarks: tuple[Landmark, ...] = ()
-    measurements: tuple[Measurement, ...] = ()
-    withheld: tuple[Withheld, ...] = ()
-    notes: tuple[str, ...] = ()
+    vertebrae: tuple[Vertebra, ...]
+    levels: tuple[Level, ...]
+    landmarks: tuple[Landmark, ...]
+    measurements: tuple[Measurement, ...]
+    withheld: tuple[Withheld, ...]
+    notes: tuple[str, ...]
     disclaimer: str = NOT_FOR_DIAGNOSIS
 
     def to_json(self) -> bytes:

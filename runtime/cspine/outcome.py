@@ -7,10 +7,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter_ns
 
-from cspine.backends import Array
+import numpy as np
+import numpy.typing as npt
+
 from cspine.findings import Findings
 from cspine.image import Floats, Image
+from cspine.spec import Segment
 from cspine.transform import Affine
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What a stage labelled: shape (rows, columns), and the map from its pixels to the image's."""
+
+    labels: npt.NDArray[np.uint8]
+    to_image: Affine
+    stage: Segment
 
 
 @dataclass(frozen=True)
@@ -23,8 +35,8 @@ class View:
         What the pipeline is about.
     image
         The radiograph.
-    labels, labels_to_image
-        The localiser's label map and the map from its pixels to the image's.
+    labelled
+        The localiser's label map; ``None`` where there is no localiser.
     crops
         Per answered level the map from its crop's pixels to the image's.
     crop_px
@@ -35,11 +47,10 @@ class View:
 
     title: str
     image: Image
-    labels: Array
-    labels_to_image: Affine
-    crops: tuple[Affine, ...]
-    crop_px: tuple[int, int]
-    heat: Floats
+    labelled: Labelled | None = None
+    crops: tuple[Affine, ...] = ()
+    crop_px: tuple[int, int] = (0, 0)
+    heat: Floats | None = None
 
 
 @dataclass

@@ -6,24 +6,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from cspine.answer import answered, levels, refusal
-from cspine.backends import Array, Backend, open_backend, open_engine
+from cspine.answer import answered, logits, refusal, view
+from cspine.backends import Backend, open_backend, open_engine
 from cspine.bundle import Bundle
 from cspine.dicom.select import Readable
 from cspine.engines.store import find_engine
 from cspine.findings import Identity, Refused, Source
 from cspine.image import Image
-from cspine.outcome import Clock, Outcome, View
+from cspine.outcome import Clock, Outcome
 from cspine.precision import Choice
 from cspine.session import Session
-from cspine.spec import Classify, Explain, Levels, PipelineSpec, Segment, Sign
-from cspine.stages.classify import classify_feeds, crop_map, probabilities
-from cspine.stages.explain import activation_maps
-from cspine.stages.frame import frame_feeds, frame_map, same_frame
-from cspine.stages.levels import find_spine
-from cspine.stages.screen import present_signs, refuse, withheld
-from cspine.stages.segment import label_map
-from cspine.transform import zoom
+from cspine.spec import PipelineSpec
+from cspine.work import Work
 
 
 class Pipeline:
@@ -45,11 +39,6 @@ class Pipeline:
         self.spec = spec
         self.identity = identity
         self._sessions = sessions
-        self._screen = spec.screen
-        self._segment: Segment = spec.only(Segment)
-        self._levels: Levels = spec.only(Levels)
-        self._classify: Classify = spec.only(Classify)
-        self._explain: Explain = spec.only(Explain)
 
     @classmethod
     def open(cls, bundle: Bundle, choice: Choice, *, threads: int | None = None) -> Pipeline:
@@ -129,66 +118,15 @@ class Pipeline:
         try:
             return self._judge(image(), clock)
         except Refused as refused:
-            findings = refusal(
-                refused, source(), identity=self.identity, threshold=self._classify.threshold
-            )
+            findings = refusal(refused, source(), spec=self.spec, identity=self.identity)
             return Outcome(findings, None, {}, clock.parts)
 
     def _judge(self, image: Image, clock: Clock) -> Outcome:
-        segment, classify = self._segment, self._classify
-        with clock.part("prepare"):
-            to_image = frame_map(image, segment)
-            feeds = frame_feeds(image, to_image, segment)
-        signs = self._screened(image, feeds, clock)
-        with clock.part(segment.id):
-            outputs = self._sessions[segment.id].run(feeds)
-        with clock.part(self._levels.id):
-            labels = label_map(outputs)
-            spine = find_spine(
-                labels,
-                names=segment.labels,
-                spacing_mm=segment.spacing_mm,
-                stage=self._levels,
-                facing=image.facing,
-            ).without(withheld(signs, self._levels.vertebrae))
-        with clock.part("crop"):
-            from_mm = to_image @ zoom(1 / segment.spacing_mm)
-            crops = tuple(
-                from_mm @ crop_map(disc, facing=spine.facing, stage=classify)
-                for disc in spine.discs
-            )
-            feeds = classify_feeds(image, crops, classify)
-        with clock.part(classify.id):
-            outputs = self._sessions[classify.id].run(feeds)
-        with clock.part(self._explain.id):
-            heat = activation_maps(outputs)
-        findings = answered(
-            image,
-            spine,
-            spine.vertebrae(from_mm),
-            levels(spine, crops, probabilities(outputs), stage=classify),
-            identity=self.identity,
-            threshold=classify.threshold,
-        )
-        logits = dict(zip(spine.names, outputs["logits"][:, 0].tolist(), strict=True))
-        view = View(self.spec.title, image, labels, to_image, crops, classify.size_px, heat)
-        return Outcome(findings, view, logits, clock.parts)
-
-    def _screened(
-        self, image: Image, segment_feeds: Mapping[str, Array], clock: Clock
-    ) -> tuple[Sign, ...]:
-        """Return the signs that only withhold levels; any other refuses the study."""
-        screen = self._screen
-        if screen is None:
-            return ()
-        feeds = segment_feeds
-        if not same_frame(screen, self._segment):
-            with clock.part("prepare"):
-                feeds = frame_feeds(image, frame_map(image, screen), screen)
-        with clock.part(screen.id):
-            signs = present_signs(self._sessions[screen.id].run(feeds), screen)
-            refuse(signs)
-            return signs
+        work = Work(image, self._sessions, clock)
+        for stage in self.spec.stage:
+            work.do(stage)
+        findings = answered(work, spec=self.spec, identity=self.identity)
+        return Outcome(findings, view(work, title=self.spec.title), logits(work), clock.parts)
 
 
 def _backend(bundle: Bundle, stage: str, choice: Choice, *, threads: int | None) -> Backend:

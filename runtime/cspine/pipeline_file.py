@@ -16,17 +16,19 @@ from typing import Any, get_args
 import msgspec
 
 from cspine.errors import SpecError, did_you_mean
+from cspine.geometry import needed_points
 from cspine.spec import (
     Accept,
     Architecture,
     Classify,
     Explain,
     Gate,
+    Landmarks,
     Levels,
+    Measure,
     Normalise,
     Percentile,
     PipelineSpec,
-    Screen,
     Segment,
     Sign,
     Stage,
@@ -44,8 +46,8 @@ _REFERENCES: dict[type, tuple[str, type]] = {
     Levels: ("masks_from", Segment),
     Classify: ("crops_from", Levels),
     Explain: ("map_from", Classify),
+    Measure: ("points_from", Landmarks),
 }
-_OPTIONAL = (Screen,)
 
 
 def load_spec(path: Path) -> PipelineSpec:
@@ -130,11 +132,12 @@ def _faults(spec: PipelineSpec) -> Iterator[str]:
         seen[stage.id] = stage
     for kind in get_args(Stage):
         count = sum(isinstance(stage, kind) for stage in spec.stage)
-        if count != 1 and not (count == 0 and kind in _OPTIONAL):
-            yield (
-                f"{count} stages of kind {kind.__name__.lower()!r}, expected "
-                f"{'at most' if kind in _OPTIONAL else 'exactly'} one"
-            )
+        if count > 1:
+            yield f"{count} stages of kind {kind.__name__.lower()!r}, expected at most one"
+    if not spec.has(Classify) and not spec.has(Measure):
+        yield "no stage of kind 'classify' or 'measure', so it answers nothing"
+    if not spec.gate.margins:
+        yield "gate: no margin, so every candidate would pass"
     yield from _screen_faults(spec)
 
 
@@ -154,6 +157,8 @@ def _stage_faults(stage: Stage, seen: dict[str, Stage]) -> Iterator[str]:
             )
     if isinstance(stage, Levels):
         yield from _level_faults(stage, getattr(seen.get(stage.masks_from), "labels", []))
+    if isinstance(stage, Measure):
+        yield from _measure_faults(stage, getattr(seen.get(stage.points_from), "points", []))
     normalise = getattr(getattr(stage, "architecture", None), "normalise", None)
     if normalise and len(normalise.mean) != len(normalise.std):
         yield (
@@ -177,15 +182,26 @@ def _level_faults(stage: Levels, labels: Sequence[str]) -> Iterator[str]:
         yield "minimum_pitch_mm is not below maximum_pitch_mm"
 
 
+def _measure_faults(stage: Measure, points: Sequence[str]) -> Iterator[str]:
+    for name, needs in needed_points(stage.lines).items():
+        for point in sorted(needs - set(points)):
+            yield f"{name} needs the point {point!r}, which {stage.points_from!r} does not have"
+    if len(set(points)) < len(points):
+        yield f"a point of {stage.points_from!r} stands twice"
+    if stage.minimum_depth_mm >= stage.maximum_depth_mm:
+        yield "minimum_depth_mm is not below maximum_depth_mm"
+
+
 def _screen_faults(spec: PipelineSpec) -> Iterator[str]:
-    vertebrae = next((stage.vertebrae for stage in spec.stage if isinstance(stage, Levels)), [])
+    # From the second on, nothing would be left.
+    vertebrae = spec.vertebrae
     signs = spec.screen.sign if spec.screen else []
     labels = [sign.label for sign in signs]
     for label in sorted({label for label in labels if labels.count(label) > 1}):
         yield f"sign {label!r} stands twice"
     for sign in signs:
         if sign.withholds_from is not None and sign.withholds_from not in vertebrae[2:]:
-            yield (  # from the second on, no level would be left
+            yield (
                 f"sign {sign.label!r}: withholds_from = {sign.withholds_from!r} is none of "
                 f"{', '.join(vertebrae[2:])}{did_you_mean(sign.withholds_from, vertebrae[2:])}"
             )

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from cspine.codes import Code
-from cspine.geometry import C0Line, C2Reference, bodies_of
+from cspine.geometry import C0Line, C2Reference, Lines, bodies_of
 
 Identifier = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Pixels = Annotated[int, msgspec.Meta(ge=8, le=8192)]
@@ -173,6 +173,11 @@ class Measure(Struct, frozen=True, kw_only=True, tag="measure", tag_field="kind"
     maximum_depth_mm: Positive
     contradiction_percent: Positive
     contradiction_deg: Positive
+
+    @property
+    def lines(self) -> Lines:
+        """The lines that are meant."""
+        return Lines(c0=self.c0_line, c2=self.c2_reference)
 
 
 Stage = Screen | Segment | Levels | Classify | Explain | Landmarks | Measure

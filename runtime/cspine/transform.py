@@ -88,6 +88,12 @@ def frame(
     return Affine(np.array([[x, 0, offset_x], [0, y, offset_y]]))
 
 
+def rounded(point: npt.ArrayLike) -> tuple[float, float]:
+    """Return a point as two numbers fit for a result: a hundredth of a pixel."""
+    x, y = np.round(np.asarray(point, float), 2).tolist()
+    return x, y
+
+
 def sample(image: Image, maps: Sequence[Affine], *, size_px: tuple[int, int]) -> Floats:
     """Resample an image once per map; only what the maps look at is touched.
 

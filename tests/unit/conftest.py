@@ -146,6 +146,8 @@ def findings() -> Findings:
                 box_px=below,
             ),
         ),
+        landmarks=(),
+        measurements=(),
         withheld=(
             Withheld(
                 label="C4/5",

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from cspine.findings import Refused, Withheld
 from cspine.image import Facing
 from cspine.spec import Levels, PipelineSpec, Segment
-from cspine.stages.levels import Spine, find_spine, level_names, rounded
-from cspine.transform import scaling
+from cspine.stages.levels import Spine, find_spine, level_names
+from cspine.transform import rounded, scaling
 
 Labels = npt.NDArray[np.uint8]
 Draw = Callable[[Facing], Labels]

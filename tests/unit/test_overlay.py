@@ -11,7 +11,8 @@ import pytest
 from cspine.findings import Findings, Spacing
 from cspine.image import Image
 from cspine.outcome import View
-from cspine.overlay import HEIGHT, PANEL, overlay_png
+from cspine.overlay import HEIGHT, overlay_png
+from cspine.picture.canvas import PANEL
 from cspine.transform import Affine, Floats
 
 Canvas = npt.NDArray[np.uint8]
@@ -27,8 +28,6 @@ def view(*, column_mm: float = 0.5, heat: float = 0.0) -> View:
     return View(
         title="Cord compression on a lateral cervical radiograph",
         image=Image(pixels, spacing),
-        labels=np.zeros((256, 192), np.uint8),
-        labels_to_image=Affine(np.eye(2, 3)),
         crops=crops,
         crop_px=(40, 40),
         heat=maps,

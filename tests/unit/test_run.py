@@ -21,8 +21,8 @@ def answer(findings: Findings) -> Outcome:
     """An answer with its picture."""
     crops = tuple(Affine(np.array([[1.0, 0, 80], [0, 1, y]])) for y in (40, 130))
     image = Image(np.zeros((220, 200), np.float32), findings.spacing)  # type: ignore[arg-type]
-    labels, maps = np.zeros((256, 192), np.uint8), np.zeros((2, 5, 5), np.float32)
-    view = View("Cord compression", image, labels, Affine(np.eye(2, 3)), crops, (40, 40), maps)
+    maps = np.zeros((2, 5, 5), np.float32)
+    view = View("Cord compression", image, crops=crops, crop_px=(40, 40), heat=maps)
     return Outcome(findings, view, {}, {})
 
 

@@ -17,7 +17,7 @@ from cspine.dicom.select import Study
 from cspine.errors import ModelError
 from cspine.findings import Refused, Source
 from cspine.image import Image
-from cspine.outcome import Outcome, View
+from cspine.outcome import Labelled, Outcome
 from cspine.pipeline import Pipeline
 from cspine.spec import Accept, Levels, PipelineSpec, Segment
 from cspine.transform import sample_labels
@@ -129,10 +129,11 @@ def _arm(outcome: Outcome, case: Case, mask: Labels | None, spec: PipelineSpec) 
     findings = outcome.findings
     overlap: dict[str, float | None] = {}
     numbered = None
-    if outcome.view is not None and mask is not None:
+    seen = outcome.view.labelled if outcome.view else None
+    if outcome.view is not None and seen is not None and mask is not None:
         bodies = [vertebra.label for vertebra in findings.vertebrae]
-        truth = _true_labels(mask, outcome.view, case)
-        overlap, numbered = _compare(outcome.view, bodies, truth, spec)
+        truth = _true_labels(mask, outcome.view.image, seen, case)
+        overlap, numbered = _compare(seen, bodies, truth, spec)
     return Arm(
         refusal=findings.refusal.code if findings.refusal else None,
         scores={
@@ -164,28 +165,28 @@ def _shortest(logit: float) -> float:
     return float(str(np.float32(logit)))
 
 
-def _true_labels(mask: Labels, view: View, case: Case) -> Labels:
+def _true_labels(mask: Labels, image: Image, seen: Labelled, case: Case) -> Labels:
     """Return the true label map on the localiser's grid."""
-    if mask.shape != view.image.shape:
+    if mask.shape != image.shape:
         raise ModelError(
-            f"{FILE}, line {case.row}: the mask is {mask.shape}, the image {view.image.shape}; a "
-            "mask has the pixel grid of its image"
+            f"{FILE}, line {case.row}: the mask is {mask.shape}, the image {image.shape}; a mask "
+            "has the pixel grid of its image"
         )
-    rows, columns = view.labels.shape
-    return sample_labels(mask, view.labels_to_image, size_px=(rows, columns))
+    rows, columns = seen.labels.shape
+    return sample_labels(mask, seen.to_image, size_px=(rows, columns))
 
 
 def _compare(
-    view: View, bodies: Sequence[str], truth: Labels, spec: PipelineSpec
+    seen: Labelled, bodies: Sequence[str], truth: Labels, spec: PipelineSpec
 ) -> tuple[dict[str, float | None], bool]:
     """Return the Dice of each vertebra, and whether the bodies found are numbered right."""
     segment: Segment = spec.only(Segment)
     levels: Levels = spec.only(Levels)
     numbers = {name: segment.labels.index(name) for name in levels.vertebrae}
-    found: Mapping[int, float] = dice(truth, view.labels, labels=numbers.values())
+    found: Mapping[int, float] = dice(truth, seen.labels, labels=numbers.values())
     every = tuple(numbers.values())
     right = all(
-        overlaps_most(view.labels, truth, label=numbers[name], labels=every) == numbers[name]
+        overlaps_most(seen.labels, truth, label=numbers[name], labels=every) == numbers[name]
         for name in bodies
     )
     return {

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cspine.errors import ModelError, missing_extra
-from cspine.spec import Classify, Network, Segment
+from cspine.spec import Classify, Landmarks, Network, Segment
 
 try:
     import torch
@@ -16,7 +16,10 @@ except ImportError as error:
 BATCH = "batch"  # the first axis of every input and output, and the only one that is free
 CAM = "cam"
 
-Meaning = Literal["labels", "probabilities"]
+Meaning = Literal["labels", "probabilities", "positions"]
+
+
+_MEANINGS: dict[type[Network], Meaning] = {Segment: "labels", Landmarks: "positions"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Interface:
         Names of what the network returns, in order.
     meaning
         What the first output decides: ``labels``, one a pixel, by the largest of the channels;
-        ``probabilities``, each by its own logit; or nothing that is looked at.
+        ``probabilities``, each by its own logit; ``positions``, each by the softmax of its own
+        map; or nothing that is looked at.
     map
         Whether the graph also gets ``cam``, the class activation map of its last layer.
     """
@@ -51,7 +55,7 @@ class Interface:
             "image",
             (1, *stage.size_px),
             ("logits",),
-            meaning="labels" if isinstance(stage, Segment) else "probabilities",
+            meaning=_MEANINGS.get(type(stage), "probabilities"),
             map=isinstance(stage, Classify),
         )
 

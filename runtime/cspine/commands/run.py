@@ -118,24 +118,30 @@ def run(
 def findings_table(findings: Sequence[Findings | None]) -> str:
     """Lay out one row per study: a probability per level, ``*`` where positive, or the refusal.
 
-    ``None`` is a study that could not be judged.
+    What was measured stands with its unit. ``None`` is a study that could not be judged.
     """
-    answers = [found for found in findings if found]
-    answered = {level.label for found in answers for level in found.levels}
-    withheld = {item.label for found in answers for item in found.withheld}
-    names = sorted(answered | withheld)
+    shown = [_cells(found) if found else {} for found in findings]
+    names = sorted({name for cells in shown for name in cells})
     rows = []
-    for number, found in enumerate(findings, 1):
-        if found is None:
-            rows.append([number, *("" for _ in names), "not judged"])
-            continue
-        shown = {
+    for number, (found, cells) in enumerate(zip(findings, shown, strict=True), 1):
+        answer = "not judged"
+        if found:
+            refusal = found.refusal
+            answer = f"{refusal.code}: {refusal.reason}" if refusal else found.status
+        rows.append([number, *(cells.get(name, "") for name in names), answer])
+    return table(["study", *names, "answer"], rows)
+
+
+def _cells(found: Findings) -> dict[str, str]:
+    """Return what is shown of each level and measurement of a study, by its name."""
+    return {
+        **{
             level.label: f"{level.probability:.2f}{'*' if level.positive else ' '}"
             for level in found.levels
-        } | dict.fromkeys((item.label for item in found.withheld), "withheld")
-        answer = f"{found.refusal.code}: {found.refusal.reason}" if found.refusal else found.status
-        rows.append([number, *(shown.get(name, "") for name in names), answer])
-    return table(["study", *names, "answer"], rows)
+        },
+        **{each.name: f"{each.value:.1f} {each.unit}" for each in found.measurements},
+        **{item.label: "withheld" for item in found.withheld},
+    }
 
 
 def _judged(

@@ -18,12 +18,8 @@ import numpy.typing as npt
 from cspine.findings import Refused, Vertebra, Withheld
 from cspine.image import Facing
 from cspine.spec import Levels
-from cspine.transform import Affine, Points
-
-# A neutral cervical spine never leans further from the vertical of a radiograph.
-STEEPEST_LEAN_DEG = 60.0
-# Adjacent segments bend by far less; more means that something else was labelled.
-SHARPEST_BEND_DEG = 60.0
+from cspine.stages.row import check_facing, check_upright, is_bent, misaligned, unsure
+from cspine.transform import Affine, Points, rounded
 
 
 @dataclass(frozen=True)
@@ -137,12 +133,6 @@ def level_names(vertebrae: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def rounded(point: npt.ArrayLike) -> tuple[float, float]:
-    """Return a point as two numbers fit for a result: a hundredth of a pixel."""
-    x, y = np.round(np.asarray(point, float), 2).tolist()
-    return x, y
-
-
 def _body(mask: npt.NDArray[np.bool_], label: str, spacing_mm: float) -> Body | None:
     """Return the largest connected part of a mask."""
     count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
@@ -160,29 +150,22 @@ def _check_row(bodies: Sequence[Body], stage: Levels) -> None:
     """Refuse a row of bodies whose numbering or shape cannot be right."""
     seen = [body.label for body in bodies]
     if seen[:2] != stage.vertebrae[:2]:
-        raise _unsure(f"{stage.vertebrae[0]} and {stage.vertebrae[1]}, which anchor the numbering,")
+        raise unsure(f"{stage.vertebrae[0]} and {stage.vertebrae[1]}, which anchor the numbering,")
     if missing := [name for name in stage.vertebrae[: len(seen)] if name not in seen]:
-        raise _unsure(f"{missing[0]}, which lies between vertebrae that are seen,")
+        raise unsure(f"{missing[0]}, which lies between vertebrae that are seen,")
     _check_anchor(bodies, stage)
-    steps = [lower.centre - upper.centre for upper, lower in pairwise(bodies)]
-    pitches = [float(np.linalg.norm(step)) for step in steps]
+    pitches = [
+        float(np.linalg.norm(lower.centre - upper.centre)) for upper, lower in pairwise(bodies)
+    ]
+    centres = [body.centre for body in bodies]
     if (
         min(pitches) < stage.minimum_pitch_mm
         or max(pitches) > stage.maximum_pitch_mm
-        or any(_angle(a, b) > SHARPEST_BEND_DEG for a, b in pairwise(steps))
+        or is_bent(centres)
     ):
-        raise Refused(
-            "MODEL_UNSURE",
-            "The vertebrae found do not line up as a cervical spine does.",
-            remedy="Check that this is a lateral cervical radiograph; repeat it if so.",
-        )
+        raise misaligned()
     # Only a row of distinct bodies has a direction.
-    if _angle(bodies[-1].centre - bodies[0].centre, np.array([0.0, 1.0])) > STEEPEST_LEAN_DEG:
-        raise Refused(
-            "ORIENTATION_CONFLICT",
-            "The spine does not run down the image: it is upside down or lies on its side.",
-            remedy="Turn the image upright at the modality and send it again.",
-        )
+    check_upright(centres)
 
 
 def _check_anchor(bodies: Sequence[Body], stage: Levels) -> None:
@@ -203,17 +186,12 @@ def _facing(
 ) -> Facing:
     """Tell where the face points from where the posterior elements lie."""
     if posterior is None or posterior.area_mm2 < stage.minimum_area_mm2:
-        raise _unsure("The posterior elements, which tell front from back,")
+        raise unsure("The posterior elements, which tell front from back,")
     axis = bodies[-1].centre - bodies[0].centre
     middle = np.mean([body.centre for body in bodies], axis=0)
     x, y = posterior.centre - middle
     seen: Facing = "left" if axis[1] * x - axis[0] * y > 0 else "right"
-    if header is not None and header != seen:
-        raise Refused(
-            "ORIENTATION_CONFLICT",
-            f"The header says that the face points {header}, the image shows it pointing {seen}.",
-            remedy="Correct Patient Orientation or the mirroring at the modality, then resend.",
-        )
+    check_facing(seen, header=header)
     return seen
 
 
@@ -236,16 +214,3 @@ def _withheld(seen: int, stage: Levels) -> list[Withheld]:
         Withheld(label=name, code="MODEL_UNSURE", reason="A vertebra of this level was not found.")
         for name in names
     ]
-
-
-def _unsure(what: str) -> Refused:
-    return Refused(
-        "MODEL_UNSURE",
-        f"{what[0].upper()}{what[1:]} cannot be found with confidence.",
-        remedy="Check that this is an upright lateral with C2 to C7 in view, near its middle.",
-    )
-
-
-def _angle(a: Points, b: Points) -> float:
-    cosine = a @ b / (np.linalg.norm(a) * np.linalg.norm(b))
-    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))

@@ -1,0 +1,1 @@
+"""Parts of the picture that is made of findings."""

@@ -1,0 +1,178 @@
+"""One image on its way through the stages of a pipeline: what each leaves for those after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cspine.backends import Array
+from cspine.image import Floats, Image
+from cspine.outcome import Clock, Labelled
+from cspine.session import Session
+from cspine.spec import (
+    Classify,
+    Explain,
+    Framed,
+    Landmarks,
+    Levels,
+    Measure,
+    Network,
+    Screen,
+    Segment,
+    Sign,
+    Stage,
+)
+from cspine.stages.classify import classify_feeds, crop_map, probabilities
+from cspine.stages.explain import activation_maps
+from cspine.stages.frame import frame_feeds, frame_map, same_frame
+from cspine.stages.landmarks import Placed, place
+from cspine.stages.levels import Spine, find_spine
+from cspine.stages.measure import Measured, measure
+from cspine.stages.screen import present_signs, refuse, withheld
+from cspine.stages.segment import label_map
+from cspine.transform import Affine, zoom
+
+Feeds = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Levelled:
+    """The spine of a label map, and the map from its millimetres to the image's pixels."""
+
+    spine: Spine
+    from_mm: Affine
+
+
+@dataclass(frozen=True)
+class Classified:
+    """Per level of a spine its crop's map to the image, its score, and what the network gave."""
+
+    spine: Spine
+    crops: tuple[Affine, ...]
+    scores: Floats
+    outputs: Feeds
+    stage: Classify
+
+    @property
+    def logits(self) -> dict[str, float]:
+        """The raw score of each level, which findings round and squash."""
+        return dict(zip(self.spine.names, self.outputs["logits"][:, 0].tolist(), strict=True))
+
+
+@dataclass
+class Work:
+    """What is known of one image so far.
+
+    Attributes
+    ----------
+    products
+        What each stage left, by its id, in the order of the stages.
+    signs
+        What a screen saw that hides a part of the spine.
+    """
+
+    image: Image
+    sessions: Mapping[str, Session]
+    clock: Clock
+    products: dict[str, Any] = field(default_factory=dict)
+    signs: tuple[Sign, ...] = ()
+    _frame: tuple[Framed, Affine, Feeds] | None = None
+
+    def do(self, stage: Stage) -> None:
+        """Run one stage and keep what it leaves.
+
+        Raises
+        ------
+        Refused
+            If the stage refuses the image.
+        BackendError
+            If its model fails.
+        """
+        self.products[stage.id] = _STEPS[type(stage)](stage, self)
+
+    def frame(self, stage: Framed) -> tuple[Affine, Feeds]:
+        """Return the frame of a network: its map to the image, and its feeds.
+
+        Networks that look at the same frame share it.
+        """
+        if self._frame is None or not same_frame(self._frame[0], stage):
+            with self.clock.part("prepare"):
+                to_image = frame_map(self.image, stage)
+                self._frame = stage, to_image, frame_feeds(self.image, to_image, stage)
+        return self._frame[1], self._frame[2]
+
+    def infer(self, stage: Network, feeds: Feeds) -> Feeds:
+        """Run the network of a stage."""
+        with self.clock.part(stage.id):
+            return self.sessions[stage.id].run(feeds)
+
+
+def _screen(stage: Screen, work: Work) -> tuple[Sign, ...]:
+    """Refuse what is not fit to be judged; what only hides a part is kept."""
+    _, feeds = work.frame(stage)
+    work.signs = present_signs(work.infer(stage, feeds), stage)
+    refuse(work.signs)
+    return work.signs
+
+
+def _segment(stage: Segment, work: Work) -> Labelled:
+    to_image, feeds = work.frame(stage)
+    outputs = work.infer(stage, feeds)
+    with work.clock.part("label"):
+        return Labelled(label_map(outputs), to_image, stage)
+
+
+def _levels(stage: Levels, work: Work) -> Levelled:
+    seen: Labelled = work.products[stage.masks_from]
+    with work.clock.part(stage.id):
+        spine = find_spine(
+            seen.labels,
+            names=seen.stage.labels,
+            spacing_mm=seen.stage.spacing_mm,
+            stage=stage,
+            facing=work.image.facing,
+        ).without(withheld(work.signs, stage.vertebrae))
+    return Levelled(spine, seen.to_image @ zoom(1 / seen.stage.spacing_mm))
+
+
+def _classify(stage: Classify, work: Work) -> Classified:
+    found: Levelled = work.products[stage.crops_from]
+    with work.clock.part("crop"):
+        crops = tuple(
+            found.from_mm @ crop_map(disc, facing=found.spine.facing, stage=stage)
+            for disc in found.spine.discs
+        )
+        feeds = classify_feeds(work.image, crops, stage)
+    outputs = work.infer(stage, feeds)
+    return Classified(found.spine, crops, probabilities(outputs), outputs, stage)
+
+
+def _explain(stage: Explain, work: Work) -> Floats:
+    looked: Classified = work.products[stage.map_from]
+    with work.clock.part(stage.id):
+        return activation_maps(looked.outputs)
+
+
+def _landmarks(stage: Landmarks, work: Work) -> Placed:
+    to_image, feeds = work.frame(stage)
+    outputs = work.infer(stage, feeds)
+    with work.clock.part("place"):
+        return place(outputs, to_image, stage)
+
+
+def _measure(stage: Measure, work: Work) -> Measured:
+    placed: Placed = work.products[stage.points_from]
+    with work.clock.part(stage.id):
+        return measure(placed, work.image, signs=work.signs, stage=stage)
+
+
+_STEPS: Mapping[type[Stage], Callable[[Any, Work], Any]] = {
+    Screen: _screen,
+    Segment: _segment,
+    Levels: _levels,
+    Classify: _classify,
+    Explain: _explain,
+    Landmarks: _landmarks,
+    Measure: _measure,
+}
