@@ -74,7 +74,7 @@ def _draw_panel(panel: Canvas, findings: Findings, title: str) -> None:
 
 def _nature(findings: Findings) -> str:
     if findings.threshold is None:
-        return "measured between points that a model placed"
+        return "measured between placed points"
     return "predicted, not seen"
 
 

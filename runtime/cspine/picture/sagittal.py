@@ -29,8 +29,9 @@ COLOURS: Mapping[str, Colour] = {
     "C1-C7": (120, 160, 255),
     "C2-C7": (240, 240, 170),
 }
-# An endplate is short: the lines of an angle run on by this many times their length.
+# An endplate is short: lines across the spine run on by this many times their length.
 RUN_ON = 1.1
+ALONG = ("CCL",)  # whose lines run along it, from body to body
 
 
 def draw_measurements(picture: Canvas, findings: Findings, to_display: Affine) -> None:
@@ -63,13 +64,17 @@ def _draw_lines(picture: Canvas, each: Measurement, to_display: Affine) -> None:
     """Draw a chord with the depths from it, or both lines of an angle, and name the last."""
     colour = COLOURS.get(each.name, WHITE)
     drawn: list[Points] = [to_display(np.array(line)) for line in each.lines_px]
-    if each.unit == "deg":
+    if each.unit == "deg" and each.name not in ALONG:
         drawn = [_run_on(line) for line in drawn]
     for line in drawn:
         cv2.polylines(picture, [integers(line)], False, colour, 2, cv2.LINE_AA, 4)
-    x, y = drawn[-1][1]
+    rows, columns = picture.shape[:2]
+    inside, _, end = cv2.clipLine((0, 0, columns, rows), *np.round(drawn[-1]).astype(int).tolist())
+    if not inside:
+        return
+    x, y = end
     width = text_width(each.name, 20, 600)
-    start = (min(max(x - width / 2, 4), picture.shape[1] - width - 4), max(y - 10, 20))
+    start = (min(max(x - width / 2, 4), columns - width - 4), max(y - 10, 20))
     text(picture, each.name, start, 20, BACKGROUND, weight=600, halo=4)
     text(picture, each.name, start, 20, colour, weight=600)
 

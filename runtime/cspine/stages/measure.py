@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from cspine.findings import Measurement, Withheld
-from cspine.geometry import C2Reference, Lines, bodies_of, known_parameters, needed_points
+from cspine.geometry import C0Line, C2Reference, Lines, bodies_of, known_parameters, needed_points
 from cspine.image import Facing, Image
 from cspine.spec import Measure, Sign
 from cspine.stages.column import read_column
@@ -31,6 +31,10 @@ class Named(NamedTuple):
 
 
 C7 = "lower endplate of C7 (C7PI-C7AI)"
+BASES: Mapping[C0Line, str] = {
+    "McGregor": "McGregor (OC-HP)",
+    "foramen magnum": "foramen magnum (OP-BA)",
+}
 C2: Mapping[C2Reference, str] = {
     "lower endplate midpoint": "middle of the lower endplate of C2",
     "body centroid": "centroid of C2",
@@ -50,14 +54,15 @@ class Measured:
 
 def named(lines: Lines) -> dict[str, Named]:
     """Return what findings say of each parameter, by field of its tuple in `geometry`."""
-    base = "McGregor (OC-HP)" if lines.c0 == "McGregor" else "foramen magnum (OP-BA)"
     return {
         "borden_mm": Named("Borden", "mm", 2, "posterior wall C2PI to C7PS from C2D-C7PI"),
         "cci_percent": Named("CCI", "%", 2, "C3PI to C6PI from C2PI-C7PI, over its length"),
         "ccl_deg": Named("CCL", "deg", 2, f"{C2[lines.c2]}, centroids of C3, C6 and C7"),
-        "c0_c7_deg": Named("C0-C7", "deg", 2, f"{base} to {C7}"),
+        "c0_c7_deg": Named("C0-C7", "deg", 2, f"{BASES[lines.c0]} to {C7}"),
         "c1_c7_deg": Named("C1-C7", "deg", 2, f"C1 (C1P-C1A) to {C7}"),
-        "c2_c7_deg": Named("C2-C7", "deg", 2, f"lower endplate of C2 (C2PI-C2AI) to {C7}"),
+        "c2_c7_deg": Named(
+            "C2-C7", "deg", 2, "lower endplates of C2 (C2PI-C2AI) and C7 (C7PI-C7AI)"
+        ),
     }
 
 
