@@ -28,11 +28,16 @@ NOTHING: Mapping[str, Any] = {
 """The fields that stages fill, of a study of which nothing is said."""
 
 
+ADDED = ("withheld", "notes")
+"""Of these every stage may have some; of the others the last one says what holds."""
+
+
 def answered(work: Work, *, spec: PipelineSpec, identity: Identity) -> Findings:
     """Return the findings of a study that was judged, with what was withheld."""
     said: dict[str, Any] = {**NOTHING, "facing": work.image.facing, "notes": work.image.notes}
     for product in work.products.values():
-        said |= _said(product, work)
+        for field, value in _said(product).items():
+            said[field] = said[field] + value if field in ADDED else value
     return Findings(
         status="partial" if said["withheld"] else "answered",
         refusal=None,
@@ -79,7 +84,7 @@ def logits(work: Work) -> dict[str, float]:
     return {name: score for each in scored for name, score in each.logits.items()}
 
 
-def _said(product: object, work: Work) -> dict[str, Any]:
+def _said(product: object) -> dict[str, Any]:
     """Return the fields of the findings that a stage's product fills."""
     match product:
         case Levelled():
@@ -99,7 +104,7 @@ def _said(product: object, work: Work) -> dict[str, Any]:
                 "landmarks": product.placed.said,
                 "measurements": product.measurements,
                 "withheld": product.withheld,
-                "notes": (*work.image.notes, *product.notes),
+                "notes": product.notes,
             }
     return {}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -28,7 +29,7 @@ from cspine.files import sha256, sync_folder, write_atomic
 from cspine.findings import Findings
 from cspine.outcome import Outcome
 from cspine.pipeline import Pipeline
-from cspine.precision import Precision, choose
+from cspine.precision import Choice, Precision, choose
 from cspine.tune import tuned
 
 
@@ -36,6 +37,13 @@ from cspine.tune import tuned
 @bundle_argument
 @click.argument("studies", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for results.")
+@click.option(
+    "--also",
+    "others",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Another bundle to judge the same studies with; may be given several times.",
+)
 @click.option(
     "--backend",
     type=click.Choice(["onnxruntime", "openvino", "tensorrt"]),
@@ -57,6 +65,7 @@ def run(
     bundle: Path,
     studies: tuple[Path, ...],
     output: Path | None,
+    others: tuple[Path, ...],
     backend: str | None,
     precision: Precision | None,
     threads: int | None,
@@ -68,7 +77,8 @@ def run(
     A study is judged once, wherever its files lie; of several lateral images one is chosen by a
     fixed rank, and the findings say which rule decided. Each study gives findings or a refusal
     with its code and reason; both are results. With -o, each gets a folder, named by a digest and
-    never by the patient, with findings.json and, unless refused, overlay.png.
+    never by the patient, with findings.json and, unless refused, overlay.png. With --also, a study
+    is judged with every bundle: those whose pipeline does not accept it refuse it and say why.
 
     Files that are not DICOM, as a CD holds beside its images, are counted and passed over. What
     cannot be read or judged is reported, and the others are judged all the same; the exit code is
@@ -77,42 +87,89 @@ def run(
     \b
     Example:
       cspine run build/xray.cspine study1/ study2.dcm cd.zip -o results/
+      cspine run build/xray.cspine --also build/sagittal.cspine inbox/ -o results/
     """
-    opened = Bundle.open(bundle)
-    device = this_device()
-    found_fastest = tuned(opened, device) if backend is None and precision is None else None
-    if found_fastest:
-        chosen, threads = found_fastest.choice, threads or found_fastest.threads
-    else:
-        chosen = choose(opened, device, backend=backend or "onnxruntime", precision=precision)
+    chosen = [
+        _chosen(Bundle.open(each), backend=backend, precision=precision, threads=threads)
+        for each in dict.fromkeys((bundle, *others))
+    ]
     found: Sequence[Study] | Sequence[IsolatedStudy]
     if isolate:
         reader = click.get_current_context().with_resource(IsolatedReader())
         found, unreadable = reader.find_studies(studies)
     else:
         found, unreadable = find_studies(studies)
-    pipeline = Pipeline.open(opened, chosen, threads=threads)
+    answers: list[Judged] = []
+    failed: list[CspineError] = []
+    for each in chosen:
+        judged = _judged(each, found, failed=failed, output=output)
+        if not as_json:
+            click.echo(f"{judged}\n")
+        answers.append(judged)
+    for error in (*unreadable, *failed):
+        click.echo(f"cspine: {error}", err=True)
+    if as_json:
+        emit_json([found for judged in answers for found in judged.findings if found])
+    elif output:
+        click.echo("\n".join(str(place) for judged in answers for place in judged.places))
+    faults = failed or [error for error in unreadable if not isinstance(error, PassedOver)]
+    sys.exit(EXIT_BAD_INPUT if faults else 0)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A bundle, and how it answers here."""
+
+    bundle: Bundle
+    choice: Choice
+    threads: int | None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one bundle answers, ``None`` for a study that it could not judge, and where it lies."""
+
+    chosen: Chosen
+    findings: Sequence[Findings | None]
+    places: Sequence[Path]
+
+    def __str__(self) -> str:
+        choice = self.chosen.choice
+        head = f"{self.chosen.bundle.spec.name}: {choice.backend}, {choice.precision}: "
+        return f"{head}{choice.reason}\n\n{findings_table(self.findings)}"
+
+
+def _chosen(
+    bundle: Bundle, *, backend: str | None, precision: Precision | None, threads: int | None
+) -> Chosen:
+    """Choose what `tune` found fastest here, unless something is asked for."""
+    device = this_device()
+    fastest = tuned(bundle, device) if backend is None and precision is None else None
+    if fastest:
+        return Chosen(bundle, fastest.choice, threads or fastest.threads)
+    choice = choose(bundle, device, backend=backend or "onnxruntime", precision=precision)
+    return Chosen(bundle, choice, threads)
+
+
+def _judged(
+    chosen: Chosen,
+    studies: Sequence[Readable],
+    *,
+    failed: list[CspineError],
+    output: Path | None,
+) -> Judged:
+    """Judge all studies with one bundle, and keep what it answers if that was asked for."""
+    pipeline = Pipeline.open(chosen.bundle, chosen.choice, threads=chosen.threads)
     findings: list[Findings | None] = []
     places: list[Path] = []
-    failed: list[CspineError] = []
-    outcomes = _judged(pipeline, found, failed)
-    for outcome in progress(outcomes, label="studies", length=len(found)):
+    outcomes = _outcomes(pipeline, studies, failed)
+    for outcome in progress(outcomes, label="studies", length=len(studies)):
         # The view holds the image: it goes once it is drawn.
         findings.append(outcome.findings if outcome else None)
         if output and outcome:
             places.append(write_outcome(outcome, output))
     pipeline.close()
-    for error in (*unreadable, *failed):
-        click.echo(f"cspine: {error}", err=True)
-    if as_json:
-        emit_json([found for found in findings if found])
-    else:
-        click.echo(f"{chosen.backend}, {chosen.precision}: {chosen.reason}\n")
-        click.echo(findings_table(findings))
-        if output:
-            click.echo("\n" + "\n".join(str(place) for place in places))
-    faults = failed or [error for error in unreadable if not isinstance(error, PassedOver)]
-    sys.exit(EXIT_BAD_INPUT if faults else 0)
+    return Judged(chosen, findings, places)
 
 
 def findings_table(findings: Sequence[Findings | None]) -> str:
@@ -144,7 +201,7 @@ def _cells(found: Findings) -> dict[str, str]:
     }
 
 
-def _judged(
+def _outcomes(
     pipeline: Pipeline, studies: Sequence[Readable], failed: list[CspineError]
 ) -> Iterator[Outcome | None]:
     """Yield the outcome of each study; ``None``, and an error, where one cannot be judged."""
