@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from cspine.findings import Findings, Spacing
+from cspine.findings import Findings, Landmark, Measurement, Spacing
 from cspine.image import Image
 from cspine.outcome import View
 from cspine.overlay import HEIGHT, overlay_png
@@ -117,3 +117,40 @@ def test_the_picture_is_not_written_into_the_radiograph(findings: Findings) -> N
     before = seen.image.pixels.copy()
     overlay_png(findings, seen)
     assert np.array_equal(seen.image.pixels, before)
+
+
+def test_a_measurement_is_drawn_where_its_lines_lie(findings: Findings) -> None:
+    bare = msgspec.structs.replace(findings, levels=(), withheld=(), notes=())
+    plain = replace(view(), crops=(), heat=None)
+    chord = Measurement(
+        name="CCI",
+        value=12.5,
+        unit="%",
+        definition="from here to there",
+        lines_px=(((60.0, 30.0), (60.0, 190.0)),),
+        calibration=None,
+    )
+    corner = Landmark(name="C2PI", position_px=(140.0, 100.0), confidence=0.9)
+    empty = drawn(bare, plain)
+    shown = drawn(msgspec.structs.replace(bare, measurements=(chord,), landmarks=(corner,)), plain)
+    changed = np.abs(shown.astype(int) - empty.astype(int)).max(axis=2) > 40
+    # One image pixel is five of the picture's.
+    assert changed[200:940, 299:306].any(axis=1).all()
+    assert (shown[501:504, 701:704] > 220).all()
+    assert not changed[:, 400:690].any()
+    assert changed[:, 1000:].any()
+
+
+def test_a_line_outside_of_the_picture_is_not_named(findings: Findings) -> None:
+    bare = msgspec.structs.replace(findings, levels=())
+    plain = replace(view(), crops=(), heat=None)
+    far = Measurement(
+        name="CCI",
+        value=1.0,
+        unit="%",
+        definition="",
+        lines_px=(((900.0, 30.0), (900.0, 190.0)),),
+        calibration=None,
+    )
+    shown = drawn(msgspec.structs.replace(bare, measurements=(far,)), plain)
+    assert np.array_equal(shown[:, :1000], drawn(bare, plain)[:, :1000])

@@ -9,9 +9,20 @@ from hypothesis import strategies as st
 
 from cspine.codes import precedence
 from cspine.errors import SpecError
+from cspine.geometry import LANDMARKS
 from cspine.pipeline_file import load_spec, parse_spec, shipped_spec
-from cspine.spec import Classify, Explain, Levels, PipelineSpec, Screen, Segment
+from cspine.spec import (
+    Classify,
+    Explain,
+    Landmarks,
+    Levels,
+    Measure,
+    PipelineSpec,
+    Screen,
+    Segment,
+)
 
+OWN = Path(__file__).parents[2] / "docs" / "pipelines" / "xray-neck.toml"
 SHIPPED = shipped_spec("xray-compression").read_text()
 KEYS = (
     "name title intended_use modality body_part view id size_px spacing_mm grey low high labels "
@@ -40,6 +51,55 @@ def test_the_shipped_pipeline_says_what_it_is(spec: PipelineSpec) -> None:
     assert spec.accept.view == "lateral"
 
 
+def test_a_pipeline_may_measure_and_classify_nothing() -> None:
+    spec = load_spec(shipped_spec("xray-sagittal"))
+    assert [type(stage) for stage in spec.stage] == [Screen, Landmarks, Measure]
+    assert [stage.id for stage in spec.networks] == ["screen", "landmarks"]
+    assert spec.vertebrae == ("C2", "C3", "C4", "C5", "C6", "C7", "T1")
+    assert (spec.threshold, spec.level_count) == (None, 0)
+    assert tuple(spec.only(Landmarks).points) == LANDMARKS
+
+
+def test_both_radiograph_pipelines_are_screened_alike(spec: PipelineSpec) -> None:
+    assert load_spec(shipped_spec("xray-sagittal")).screen == spec.screen
+
+
+def test_a_pipeline_of_ones_own_is_made_of_the_same_stages(spec: PipelineSpec) -> None:
+    own = load_spec(OWN)
+    shipped = {stage.id: stage for stage in spec.stage}
+    shipped |= {stage.id: stage for stage in load_spec(shipped_spec("xray-sagittal")).stage}
+    assert {stage.id: stage for stage in own.stage} == shipped
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('points_from = "landmarks"', 'points_from = "screen"', "is no landmarks stage before it"),
+        ('"C4PI"', '"C4Pi"', "needs the point 'C4PI', which 'landmarks' does not have"),
+        ('"C2T"', '"C2D"', "a point of 'landmarks' stands twice"),
+        ("minimum_depth_mm = 8.0", "minimum_depth_mm = 80.0", "is not below maximum_depth_mm"),
+        ('c0_line = "McGregor"', 'c0_line = "Chamberlain"', "Invalid enum value 'Chamberlain'"),
+        ('withholds_from = "C6"', 'withholds_from = "C3"', "withholds_from = 'C3' is none of C4"),
+        ("contradiction_deg", "contradiction_degree", "did you mean 'contradiction_deg'?"),
+    ],
+)
+def test_a_broken_rule_of_measuring_is_told(old: str, new: str, message: str) -> None:
+    text = shipped_spec("xray-sagittal").read_text()
+    assert old in text
+    with pytest.raises(SpecError) as caught:
+        parse_spec(text.replace(old, new, 1).encode(), where="p.toml")
+    assert message in str(caught.value)
+
+
+def test_what_answers_nothing_is_no_pipeline() -> None:
+    text = shipped_spec("xray-sagittal").read_text()
+    start, end = text.index('[[stage]]\nid = "measure"'), text.index("# The margins of")
+    with pytest.raises(SpecError, match="no stage of kind 'classify' or 'measure'"):
+        parse_spec((text[:start] + text[end:]).encode(), where="p.toml")
+    with pytest.raises(SpecError, match="gate: no margin, so every candidate would pass"):
+        parse_spec((text.split("[gate]")[0] + "[gate]\n").encode(), where="p.toml")
+
+
 def test_a_pipeline_is_found_by_name_or_by_path(tmp_path: Path) -> None:
     assert shipped_spec("xray-compression").read_text() == SHIPPED
     own = str(tmp_path / "own.toml")
@@ -48,7 +108,7 @@ def test_a_pipeline_is_found_by_name_or_by_path(tmp_path: Path) -> None:
         shipped_spec("xray-compresion")
     assert str(caught.value) == (
         "no pipeline 'xray-compresion'; did you mean 'xray-compression'?; shipped are "
-        "xray-compression; your own is given as a path that ends in .toml"
+        "xray-compression, xray-sagittal; your own is given as a path that ends in .toml"
     )
 
 
