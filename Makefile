@@ -2,7 +2,8 @@
 # make test    all tests
 # make check   ruff, mypy, and the runtime's tests on the oldest and newest Python found here
 # make bench   latency of INT8 against FP32 and of single stages, as records
-# make verify  the locked test of 300 patients and 170 unfit films on every CPU backend, as records
+# make verify  the locked test of 300 patients and 170 unfit films, each pipeline on every CPU
+#              backend, as records
 # make admission  how well simulated films with every fault are told, as a record
 # make audit   noise, contrast and greys of 400 phantoms, and what does not tell their labels
 # make validate-statistics  how often both gates err, and whether intervals hold, by simulation
@@ -57,13 +58,11 @@ bench: build/demo/xray.cspine
 	$(BIN)/python -m pytest tests/bench --benchmark-enable --benchmark-only \
 	  --benchmark-json=benchmarks/records/$(RECORD)-stages.json
 
-verify: build/demo/xray.cspine
-	rm -rf build/demo/xray.cspine.evidence # the demo's verdict, on fewer patients
+verify: build/demo/xray.cspine build/sagittal/xray.cspine
 	test -d build/locked || $(BIN)/cspine phantom xray --patients 300 --unfit 10 --header lying \
 	  --seed 1001 -o build/locked
-	$(BIN)/cspine verify build/demo/xray.cspine --set build/locked --backend onnxruntime
-	$(BIN)/cspine verify build/demo/xray.cspine --set build/locked --backend openvino
-	cp build/demo/xray.cspine.evidence/*.json benchmarks/records/
+	tests/verify.sh $(BIN)/cspine build/demo/xray.cspine build/locked benchmarks/records/xray-compression
+	tests/verify.sh $(BIN)/cspine build/sagittal/xray.cspine build/locked benchmarks/records/xray-sagittal
 
 admission: build/demo/xray.cspine
 	$(BIN)/cspine phantom admission build/demo/xray.cspine --seed 2002 \
@@ -114,9 +113,13 @@ test-aarch64: build/demo/xray.cspine
 
 train: $(READY)
 	$(BIN)/cspine phantom train xray-compression -o assets/xray-compression
+	$(BIN)/cspine phantom train xray-sagittal -o assets/xray-sagittal
 
 build/demo/xray.cspine: $(READY)
 	$(BIN)/cspine demo
+
+build/sagittal/xray.cspine: $(READY)
+	$(BIN)/cspine demo --pipeline xray-sagittal -o build/sagittal
 
 # PyTorch's CPU build where its index can be reached; the default wheel brings gigabytes of CUDA.
 $(READY): pyproject.toml requirements/locked.txt

@@ -261,6 +261,12 @@ def sheets(output: Path, as_json: bool) -> None:
 
 @click.command()
 @click.option(
+    "--pipeline",
+    default="xray-compression",
+    show_default=True,
+    help="Name of a shipped pipeline.",
+)
+@click.option(
     "--assets",
     type=click.Path(path_type=Path),
     default=Path("assets"),
@@ -271,18 +277,19 @@ def sheets(output: Path, as_json: bool) -> None:
     "-o", "--output", type=click.Path(path_type=Path), default=Path("build/demo"), show_default=True
 )
 @json_option
-def demo(assets: Path, output: Path, as_json: bool) -> None:
+def demo(pipeline: str, assets: Path, output: Path, as_json: bool) -> None:
     """Do the whole main job on phantoms: PyTorch checkpoints become findings on DICOM studies.
 
-    Simulate, export, calibrate, emit, verify, run, bench; offline, in under two minutes.
+    Simulate, export, calibrate, emit, verify, run, bench; offline, in a few minutes.
 
     \b
     Example:
       cspine demo -o build/demo
+      cspine demo --pipeline xray-sagittal -o build/sagittal
     """
     from cspine_phantom.demo import run_demo
 
-    summary = run_demo(assets, output, say=lambda text: click.echo(text, err=as_json))
+    summary = run_demo(pipeline, assets, output, say=lambda text: click.echo(text, err=as_json))
     if as_json:
         emit_json(summary)
 

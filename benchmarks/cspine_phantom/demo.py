@@ -15,6 +15,7 @@ from cspine.errors import ModelError
 from cspine.pipeline import Pipeline
 from cspine.pipeline_file import load_spec, shipped_spec
 from cspine.precision import choose, fp32, int8
+from cspine_bench.accuracy.evidence import Report
 from cspine_bench.accuracy.layout import report_text
 from cspine_bench.accuracy.verdict import answered_levels, verify
 from cspine_bench.cases import read_cases
@@ -28,8 +29,6 @@ from cspine_export.export import export
 from cspine_phantom.cases import write_cases
 from cspine_phantom.faults.film import FAULTS, UNFIT
 
-PIPELINE = "xray-compression"
-
 # Seeds of the shipped checkpoints' training are 20261121 and 20261122: none of these patients.
 STUDY_SEED, CALIBRATION_SEED, TEST_SEED = 11, 12, 14
 CALIBRATION_PATIENTS = 24
@@ -40,8 +39,10 @@ TEST_PATIENTS = 400
 TEST_FAULTS = 8
 
 
-def run_demo(assets: Path, folder: Path, *, say: Callable[[str], None]) -> dict[str, Any]:
-    """Run the demo in a folder of its own and return what it found.
+def run_demo(
+    pipeline: str, assets: Path, folder: Path, *, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Run the demo of a shipped pipeline in a folder of its own and return what it found.
 
     Raises
     ------
@@ -49,7 +50,8 @@ def run_demo(assets: Path, folder: Path, *, say: Callable[[str], None]) -> dict[
         If the shipped checkpoints are not in ``assets``, or the folder holds something else.
     """
     started = time.monotonic()
-    checkpoints = _checkpoints(assets)
+    path = shipped_spec(pipeline)
+    checkpoints = _checkpoints(path, assets)
     _empty(folder)
 
     say("1 simulate: lateral cervical radiographs as DICOM, with truth; nothing here is clinical")
@@ -73,8 +75,7 @@ def run_demo(assets: Path, folder: Path, *, say: Callable[[str], None]) -> dict[
     studies = read_all([folder / "studies" / "studies"])
 
     say("2 export: PyTorch checkpoints to FP32 ONNX, each graph held against its network")
-    pipeline = shipped_spec(PIPELINE)
-    bundle = export(pipeline, checkpoints, studies=studies[:2], to=folder / "xray.cspine")
+    bundle = export(path, checkpoints, studies=studies[:2], to=folder / "xray.cspine")
 
     say("3 calibrate and emit: one table per model, one INT8 graph per target")
     levels = answered_levels(bundle)
@@ -112,8 +113,8 @@ def run_demo(assets: Path, folder: Path, *, say: Callable[[str], None]) -> dict[
     speed = record.speed[NETWORKS]
     say(
         f"\nINT8 runs the networks {speed.value:.2f} times as fast as FP32 "
-        f"[{speed.low:.2f}, {speed.high:.2f}] and flips {len(report.flips)} of "
-        f"{report.candidate.levels} decisions; verdict: {report.verdict}.\nOverlays:"
+        f"[{speed.low:.2f}, {speed.high:.2f}] and {_changed(report)}; verdict: {report.verdict}.\n"
+        "Overlays:"
     )
     say("\n".join(f"  {overlay}" for overlay in overlays))
     say(f"\ndone in {time.monotonic() - started:.0f} s; bundle {bundle.digest[:16]}")
@@ -121,16 +122,29 @@ def run_demo(assets: Path, folder: Path, *, say: Callable[[str], None]) -> dict[
         "bundle": bundle.digest,
         "findings": findings,
         "verdict": report.verdict,
-        "difference": report.difference,
-        "flips": report.flips,
+        "levels": report.levels,
+        "points": report.points,
+        "values": report.values,
         "speed": {part: record.speed[part] for part in (NETWORKS, TOTAL)},
         "overlays": overlays,
     }
 
 
-def _checkpoints(assets: Path) -> dict[str, Path]:
-    stages = [stage.id for stage in load_spec(shipped_spec(PIPELINE)).networks]
-    found = {stage: assets / PIPELINE / f"{stage}.safetensors" for stage in stages}
+def _changed(report: Report) -> str:
+    """Say what INT8 makes of the answers."""
+    changes = []
+    if report.levels and report.candidate.levels:
+        flips, decisions = len(report.levels.flips), report.candidate.levels.levels
+        changes.append(f"flips {flips} of {decisions} decisions")
+    if report.points and report.points.distance.value is not None:
+        changes.append(f"moves landmarks by {report.points.distance.value:.2f} mm in the mean")
+    return " and ".join(changes)
+
+
+def _checkpoints(pipeline: Path, assets: Path) -> dict[str, Path]:
+    spec = load_spec(pipeline)
+    folder = assets / spec.name
+    found = {stage.id: folder / f"{stage.id}.safetensors" for stage in spec.networks}
     for path in found.values():
         if not path.is_file():
             raise ModelError(
