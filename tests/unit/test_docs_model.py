@@ -84,7 +84,7 @@ def reference() -> str:
 
 def verdicts() -> list[Report]:
     """Return the verdicts on record, one a backend."""
-    paths = sorted(RECORDS.glob("*.o*.o*.*.json"))
+    paths = sorted((RECORDS / NAME).glob("*.json"))
     return [msgspec.json.decode(path.read_bytes(), type=Report) for path in paths]
 
 

@@ -71,7 +71,7 @@ def speed() -> str:
 
 
 def _report(backend: str) -> Report:
-    (path,) = RECORDS.glob(f"*.{backend}.*.json")
+    (path,) = (RECORDS / "xray-compression").glob(f"*.{backend}.*.json")
     return read_evidence(path)
 
 

@@ -24,7 +24,7 @@ from cspine_phantom.measure.reading import Reading, ReadingRecord
 
 RECORDS = Path(__file__).parents[2] / "benchmarks" / "records"
 LATENCY = sorted(RECORDS.glob("*cpu-o*.json"))
-VERDICTS = sorted(RECORDS.glob("*.o*.o*.*.json"))
+VERDICTS = sorted(RECORDS.glob("*/*.o*.o*.*.json"))
 ADMISSIONS = sorted(RECORDS.glob("*-admission.json"))
 READINGS = sorted(RECORDS.glob("*-reading.json"))
 # What a pixel of a millimetre shows of some of these films is little: docs/refusals.md.
