@@ -15,7 +15,7 @@ from cspine.errors import ModelError
 from cspine.pipeline import Pipeline
 from cspine.pipeline_file import load_spec, shipped_spec
 from cspine.precision import choose, fp32, int8
-from cspine_bench.accuracy.layout import report_text
+from cspine_bench.accuracy.layout import report_summary, report_text
 from cspine_bench.accuracy.verdict import answered_levels, verify
 from cspine_bench.cases import read_cases
 from cspine_bench.latency.bench import bench, sides
@@ -112,8 +112,8 @@ def run_demo(assets: Path, folder: Path, *, say: Callable[[str], None]) -> dict[
     speed = record.speed[NETWORKS]
     say(
         f"\nINT8 runs the networks {speed.value:.2f} times as fast as FP32 "
-        f"[{speed.low:.2f}, {speed.high:.2f}] and flips {len(report.flips)} of "
-        f"{report.candidate.levels} decisions; verdict: {report.verdict}.\nOverlays:"
+        f"[{speed.low:.2f}, {speed.high:.2f}] and {report_summary(report)}; "
+        f"verdict: {report.verdict}.\nOverlays:"
     )
     say("\n".join(f"  {overlay}" for overlay in overlays))
     say(f"\ndone in {time.monotonic() - started:.0f} s; bundle {bundle.digest[:16]}")
@@ -121,8 +121,9 @@ def run_demo(assets: Path, folder: Path, *, say: Callable[[str], None]) -> dict[
         "bundle": bundle.digest,
         "findings": findings,
         "verdict": report.verdict,
-        "difference": report.difference,
-        "flips": report.flips,
+        "levels": report.levels,
+        "points": report.points,
+        "values": report.values,
         "speed": {part: record.speed[part] for part in (NETWORKS, TOTAL)},
         "overlays": overlays,
     }

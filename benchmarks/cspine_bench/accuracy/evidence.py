@@ -9,7 +9,7 @@ import msgspec
 
 from cspine.errors import ModelError
 from cspine.geometry import Lines
-from cspine.precision import Verdict
+from cspine.precision import FORMAT, Verdict
 from cspine.schema import json_schema
 from cspine.spec import Gate
 from cspine_bench.accuracy.answers import CaseAnswers
@@ -19,8 +19,6 @@ from cspine_bench.accuracy.performance import Performance
 from cspine_bench.accuracy.points import PointChange
 from cspine_bench.accuracy.subgroup import Subgroup
 from cspine_bench.accuracy.values import ValueChange
-
-FORMAT = 3
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):

@@ -43,11 +43,11 @@ class Subgroup(msgspec.Struct, frozen=True, kw_only=True):
     adjusted: float | None
 
 
-class _Compared(NamedTuple):
+class _Member(NamedTuple):
     """What both answered of a subgroup; ``at`` is ``None`` where that is too little."""
 
     patients: int
-    count: int
+    compared: int
     positive: int | None
     difference: float | None
     at: Intervals | None
@@ -93,7 +93,7 @@ def subgroups(cases: Sequence[CaseAnswers], *, by: str, margin: float) -> tuple[
                 value=value,
                 by=by,
                 patients=member.patients,
-                compared=member.count,
+                compared=member.compared,
                 positive=member.positive,
                 verdict=verdict,
                 difference=member.difference,
@@ -106,17 +106,17 @@ def subgroups(cases: Sequence[CaseAnswers], *, by: str, margin: float) -> tuple[
     return tuple(found)
 
 
-def _by_auc(cases: Sequence[CaseAnswers], _: float) -> _Compared:
+def _by_auc(cases: Sequence[CaseAnswers], _: float) -> _Member:
     levels = paired_levels(cases).answered_by_both()
     difference = at = None
     if levels.rankable:
-        compared = levels.compared_auc()
-        difference = compared(LEVEL).difference
+        auc = levels.compared_auc()
+        difference = auc(LEVEL).difference
 
         def at(level: float) -> Interval:
-            return compared(level).interval
+            return auc(level).interval
 
-    return _Compared(
+    return _Member(
         np.unique(levels.patient).size,
         levels.truth.size,
         int(levels.truth.sum()),
@@ -125,7 +125,7 @@ def _by_auc(cases: Sequence[CaseAnswers], _: float) -> _Compared:
     )
 
 
-def _by_points(cases: Sequence[CaseAnswers], margin: float) -> _Compared:
+def _by_points(cases: Sequence[CaseAnswers], margin: float) -> _Member:
     changes, patients = point_changes(cases)
     count = np.unique(patients).size
     difference = at = None
@@ -135,7 +135,7 @@ def _by_points(cases: Sequence[CaseAnswers], margin: float) -> _Compared:
         def at(level: float) -> Interval:
             return mean_interval(changes, patients, margin=margin, level=level)
 
-    return _Compared(count, changes.size, None, difference, at)
+    return _Member(count, changes.size, None, difference, at)
 
 
 _COMPARED = {"AUC": _by_auc, "landmarks": _by_points}

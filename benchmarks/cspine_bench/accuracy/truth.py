@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from cspine.errors import ModelError
 from cspine.geometry import Lines, Parameters, known_parameters
 from cspine.spec import Landmarks, Measure, PipelineSpec
-from cspine.stages.measure import lines_of, named
+from cspine.stages.measure import named
 from cspine_bench.cases import FILE, Case
 
 Position = tuple[float, float]
@@ -19,7 +19,10 @@ UNITS: dict[str, str] = {_NAMED[key].name: _NAMED[key].unit for key in Parameter
 
 def measured_lines(spec: PipelineSpec) -> Lines | None:
     """Return the lines that a pipeline measures by; ``None`` if it measures nothing."""
-    return lines_of(spec.only(Measure)) if spec.has(Measure) else None
+    if not spec.has(Measure):
+        return None
+    stage: Measure = spec.only(Measure)
+    return stage.lines
 
 
 def true_points(case: Case, spec: PipelineSpec) -> dict[str, Position]:
