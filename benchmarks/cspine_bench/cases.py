@@ -22,8 +22,8 @@ other parameters        points, with the lines that are the default; Borden's in
 ``site``, ``device``,   what subgroups are told by
 ``sex``, ``age``,
 ``posture``, ``face``
-``fault``               what is wrong with the study; if no level of it is labelled, it must be
-                        refused
+``fault``               what is wrong with the study; if no level of it is labelled and it has no
+                        points, it must be refused
 ======================  ============================================================================
 
 An empty cell is unknown. :func:`read_cases` reads the columns that every set has, ``mask``,
@@ -112,13 +112,13 @@ class Case:
         Raises
         ------
         ModelError
-            If the file is none of landmarks.
+            If the file is none of landmarks, or a position is no finite number.
         """
         if self.points is None:
             return {}
         try:
             with self.points.open(newline="", encoding="utf-8") as file:
-                return {
+                found = {
                     row["name"]: (float(row["column"]), float(row["row"]))
                     for row in csv.DictReader(file)
                 }
@@ -126,6 +126,13 @@ class Case:
             raise ModelError(
                 f"{FILE}, line {self.row}: the points are no CSV of name, column, row"
             ) from error
+        for name, position in found.items():
+            if not all(map(math.isfinite, position)):
+                raise ModelError(
+                    f"{FILE}, line {self.row}: point {name!r} lies at {position}, expected finite "
+                    "numbers; leave out what cannot be seen"
+                )
+        return found
 
 
 @dataclass(frozen=True)
@@ -147,7 +154,7 @@ def read_cases(folder: Path, *, split: str, levels: Sequence[str]) -> CaseSet:
     split
         One of :data:`SPLITS`.
     levels
-        The level columns that the pipeline answers.
+        The level columns that the pipeline answers; none of one that only measures.
 
     Raises
     ------
@@ -206,8 +213,9 @@ def _case(folder: Path, line: int, row: dict[str, str], levels: Sequence[str]) -
         labels=labels,
         severity=_severity(row, line, levels),
         groups=_groups(row, line),
-        # Of a film that hides a level or two, the others are labelled, and may be answered.
-        unfit=None if labels else row.get("fault") or None,
+        # Of a film that hides a level or two, the others are labelled or have their points, and
+        # may be answered.
+        unfit=None if labels or row.get("points") else row.get("fault") or None,
         mask=_inside(folder, row["mask"], line) if row.get("mask") else None,
         points=_inside(folder, row["points"], line) if row.get("points") else None,
     )

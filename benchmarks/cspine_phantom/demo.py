@@ -15,8 +15,7 @@ from cspine.errors import ModelError
 from cspine.pipeline import Pipeline
 from cspine.pipeline_file import load_spec, shipped_spec
 from cspine.precision import choose, fp32, int8
-from cspine_bench.accuracy.evidence import Report
-from cspine_bench.accuracy.layout import report_text
+from cspine_bench.accuracy.layout import report_summary, report_text
 from cspine_bench.accuracy.verdict import answered_levels, verify
 from cspine_bench.cases import read_cases
 from cspine_bench.latency.bench import bench, sides
@@ -113,8 +112,8 @@ def run_demo(
     speed = record.speed[NETWORKS]
     say(
         f"\nINT8 runs the networks {speed.value:.2f} times as fast as FP32 "
-        f"[{speed.low:.2f}, {speed.high:.2f}] and {_changed(report)}; verdict: {report.verdict}.\n"
-        "Overlays:"
+        f"[{speed.low:.2f}, {speed.high:.2f}] and {report_summary(report)}; "
+        f"verdict: {report.verdict}.\nOverlays:"
     )
     say("\n".join(f"  {overlay}" for overlay in overlays))
     say(f"\ndone in {time.monotonic() - started:.0f} s; bundle {bundle.digest[:16]}")
@@ -128,17 +127,6 @@ def run_demo(
         "speed": {part: record.speed[part] for part in (NETWORKS, TOTAL)},
         "overlays": overlays,
     }
-
-
-def _changed(report: Report) -> str:
-    """Say what INT8 makes of the answers."""
-    changes = []
-    if report.levels and report.candidate.levels:
-        flips, decisions = len(report.levels.flips), report.candidate.levels.levels
-        changes.append(f"flips {flips} of {decisions} decisions")
-    if report.points and report.points.distance.value is not None:
-        changes.append(f"moves landmarks by {report.points.distance.value:.2f} mm in the mean")
-    return " and ".join(changes)
 
 
 def _checkpoints(pipeline: Path, assets: Path) -> dict[str, Path]:

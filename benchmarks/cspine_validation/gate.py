@@ -17,8 +17,9 @@ import numpy as np
 
 from cspine.precision import Verdict
 from cspine_bench.accuracy.criteria import agreement_interval, auc_criterion
+from cspine_bench.accuracy.figure import Flags
 from cspine_bench.accuracy.noninferiority import verdict_by
-from cspine_bench.accuracy.pairs import Flags, PairedLevels
+from cspine_bench.accuracy.pairs import PairedLevels
 from cspine_bench.metrics.mcnemar import paired_decisions
 from cspine_validation.rate import Rate, rate, seed_of
 from cspine_validation.scores import (

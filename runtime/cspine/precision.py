@@ -3,7 +3,7 @@
 Evidence is a verdict of ``cspine verify``, kept beside the bundle, that names the bundle's digest,
 the backend, the emission and the case set. Without it a lower precision is not used, and one
 verdict of ``fail`` outweighs every pass; nothing falls back silently, the choice always comes with
-its reason.
+its reason. Evidence of an older format does not count, and the reason says that it is there.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from cspine.spec import Gate
 
 Precision = Literal["fp32", "fp16", "int8"]
 Verdict = Literal["pass", "fail", "inconclusive"]
+
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,21 @@ class Bounds(msgspec.Struct, frozen=True):
 class Evidence(msgspec.Struct, frozen=True):
     """The part of a verdict that decides what may run; the file holds all the rest."""
 
-    format: Literal[2]
+    format: Literal[3]
     bundle: str
     backend: str
     target: str
     verdict: Verdict
     criteria: tuple[Bounds, ...]
+
+
+class _Dated(msgspec.Struct, frozen=True):
+    """The part of a file of evidence, of whatever format, that says whether it can be read."""
+
+    format: int
+    bundle: str
+    backend: str
+    target: str
 
 
 def fp32(backend: str, *, reason: str = "asked for") -> Choice:
@@ -108,6 +119,8 @@ def choose(bundle: Bundle, device: Device, *, backend: str, precision: Precision
         if verdict == "pass":
             return candidate
         why = f"the verdict of INT8 is {verdict or 'missing'} for {backend}"
+        if verdict is None and _outdated(bundle, candidate):
+            why += "; there is one of an older format, which does not count"
         remedy = f"cspine verify {bundle.path} --set DIR --backend {backend}"
     if precision == "int8":
         raise BundleError(f"{bundle.path}: INT8 may not answer: {why}; run: {remedy}")
@@ -133,9 +146,8 @@ def evidence_of(bundle: Bundle) -> list[Evidence]:
 
 def evidence_files(bundle: Bundle) -> dict[Path, Evidence]:
     """Return the files of :func:`evidence_of`."""
-    paths = sorted(bundle.evidence.glob(f"{bundle.digest[:12]}.*.json"))
-    found = {path: _read(path) for path in paths}
-    return {path: each for path, each in found.items() if each.bundle == bundle.digest}
+    found = {path: _read(path) for path in _paths(bundle)}
+    return {path: each for path, each in found.items() if each and each.bundle == bundle.digest}
 
 
 def believed(evidence: Evidence, *, gate: Gate) -> Verdict:
@@ -190,8 +202,29 @@ def _tensorrt_emission() -> str:
         return "trt"
 
 
-def _read(path: Path) -> Evidence:
+def _paths(bundle: Bundle) -> list[Path]:
+    return sorted(bundle.evidence.glob(f"{bundle.digest[:12]}.*.json"))
+
+
+def _outdated(bundle: Bundle, choice: Choice) -> bool:
+    """Return whether there is a verdict on a choice that was written in an older format."""
+    named = (bundle.digest, choice.backend, choice.target)
+    found = (_dated(path.read_bytes()) for path in _paths(bundle))
+    return any(
+        each.format < FORMAT and (each.bundle, each.backend, each.target) == named for each in found
+    )
+
+
+def _read(path: Path) -> Evidence | None:
+    """Read a file of evidence; ``None`` if it is of an older format."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Evidence)
+        data = path.read_bytes()
+        if _dated(data).format < FORMAT:
+            return None
+        return msgspec.json.decode(data, type=Evidence)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(f"{path}: cannot be read as evidence; remove it and verify") from error
+
+
+def _dated(data: bytes) -> _Dated:
+    return msgspec.json.decode(data, type=_Dated)

@@ -33,7 +33,7 @@ def allow(bundle: Bundle, backend: str, verdict: str = "pass") -> Path:
     path = evidence_path(bundle, choice, set_digest="a" * 64)
     path.parent.mkdir(exist_ok=True)
     found = {
-        "format": 2,
+        "format": 3,
         "bundle": bundle.digest,
         "backend": backend,
         "target": choice.target,

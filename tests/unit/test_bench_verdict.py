@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import jsonschema
 import msgspec
@@ -13,6 +14,7 @@ import pytest
 
 from cspine.errors import ModelError
 from cspine.spec import Gate
+from cspine_bench.accuracy.again import judged_again
 from cspine_bench.accuracy.answers import Arm, CaseAnswers, Score
 from cspine_bench.accuracy.evidence import (
     Report,
@@ -21,10 +23,12 @@ from cspine_bench.accuracy.evidence import (
     evidence_schema,
     read_evidence,
 )
-from cspine_bench.accuracy.judge import judge, judged_again
+from cspine_bench.accuracy.figure import mean_figure
+from cspine_bench.accuracy.judge import judge
+from cspine_bench.accuracy.levels import LevelPerformance, dice_changes
 from cspine_bench.accuracy.noninferiority import judged, p_above, p_below, verdict_by
 from cspine_bench.accuracy.pairs import paired_levels
-from cspine_bench.accuracy.performance import dice_change, performance
+from cspine_bench.accuracy.performance import performance
 from cspine_bench.metrics.holm import holm_adjusted
 from cspine_bench.metrics.interval import Interval
 from cspine_bench.metrics.proportion import wilson
@@ -90,6 +94,7 @@ def report(answers: list[CaseAnswers], gate: Gate = GATE) -> Report:
             target="ort-x64-vnni",
             gate=gate,
             threshold=0.5,
+            lines=None,
             set_digest="c" * 64,
             look=1,
             device={},
@@ -97,6 +102,14 @@ def report(answers: list[CaseAnswers], gate: Gate = GATE) -> Report:
             answers=tuple(answers),
         )
     )
+
+
+def of_levels(
+    answers: list[CaseAnswers], *, arm: Literal["reference", "candidate"]
+) -> LevelPerformance:
+    found = performance(answers, paired_levels(answers), None, arm=arm).levels
+    assert found
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -138,11 +151,16 @@ def test_a_candidate_that_says_the_same_passes(sound: Report) -> None:
     assert sound.verdict == "pass", sound.reasons
     assert [each.name for each in sound.criteria] == list(GATE.margins)
     assert all(each.low > -each.margin and each.p < 0.025 for each in sound.criteria)
-    assert sound.difference is not None
-    assert sound.difference.value == pytest.approx(
-        (sound.candidate.auc.value or 0) - (sound.reference.auc.value or 0)
+    change, before, after = sound.levels, sound.reference.levels, sound.candidate.levels
+    assert change
+    assert before
+    assert after
+    assert change.difference is not None
+    assert change.difference.value == pytest.approx(
+        (after.auc.value or 0) - (before.auc.value or 0)
     )
-    assert (sound.difference.low, sound.difference.high) == (
+    assert (sound.points, sound.values, sound.candidate.points) == (None, {}, None)
+    assert (change.difference.low, change.difference.high) == (
         sound.criteria[0].low,
         sound.criteria[0].high,
     )
@@ -179,7 +197,8 @@ def test_a_candidate_that_answers_what_must_be_refused_fails() -> None:
     no_films = report(cases(200), gate)
     assert no_films.verdict == "inconclusive"
     assert no_films.reasons[-1] == (
-        "refusals: too few cases can be compared; add studies with a fault, which have no labels"
+        "refusals: too few cases can be compared; add studies with a fault, which have neither "
+        "labels nor points"
     )
     refused, answered = arm({}, refusal="HARDWARE"), arm({})
     for lost, verdict in ((0, "pass"), (1, "pass"), (40, "fail")):
@@ -195,7 +214,8 @@ def test_a_candidate_that_answers_what_must_be_refused_fails() -> None:
         assert (refusals.name, refusals.verdict) == ("refusals", verdict)
         assert refusals.value == pytest.approx(-lost / 120)
         assert (found.candidate.cases, found.candidate.refused) == (200, 0)
-        assert (found.candidate.unfit, found.candidate.levels) == (120, 600)
+        assert found.candidate.levels
+        assert (found.candidate.unfit, found.candidate.levels.labelled) == (120, 600)
         assert found.candidate.unfit_refused.value == pytest.approx(1 - lost / 120)
         assert found.verdict == verdict
         assert len(found.answered_by_one) == lost
@@ -214,9 +234,10 @@ def test_a_candidate_that_is_worse_fails() -> None:
 
 def test_two_answers_alike_on_few_cases_are_not_proof() -> None:
     found = report(cases(12, noise=0.0))
-    assert found.difference is not None
-    assert found.difference.degenerate
-    assert found.difference.value == 0.0
+    assert found.levels
+    assert found.levels.difference is not None
+    assert found.levels.difference.degenerate
+    assert found.levels.difference.value == 0.0
     assert found.verdict == "inconclusive"
     assert "patients would decide, if it is no worse" in found.reasons[0]
 
@@ -259,9 +280,13 @@ def test_a_candidate_that_withholds_what_fp32_answers_is_charged_for_it() -> Non
     # Scores are compared where there are two; what is lost counts where a decision is missed.
     kept = report([each for number, each in enumerate(answers) if number % 4])
     assert (names["AUC"], names["score agreement"]) == (kept.criteria[0], kept.criteria[3])
-    assert found.candidate.auc == kept.candidate.auc
-    assert (found.candidate.refused, found.candidate.unanswered) == (60, 180)
-    assert found.candidate.levels == found.reference.levels == 720
+    levels = found.candidate.levels
+    assert levels
+    assert kept.candidate.levels
+    assert found.reference.levels
+    assert levels.auc == kept.candidate.levels.auc
+    assert (found.candidate.refused, levels.unanswered) == (60, 180)
+    assert levels.labelled == found.reference.levels.labelled == 720
     assert found.answered_by_one[0] == "line 2: FP32 only"
     one = {each.name: each for each in report([refused[0], *answers[1:]]).criteria}
     assert one["specificity"].value < 0.0
@@ -280,7 +305,8 @@ def test_flips_are_listed() -> None:
     scores = {level: score.logit for level, score in answers[7].reference.scores.items()}
     scores["C3/4"] = -scores["C3/4"]
     answers[7] = msgspec.structs.replace(answers[7], candidate=arm(scores))
-    found = report(answers)
+    found = report(answers).levels
+    assert found
     (flip,) = found.flips
     assert (flip.line, flip.level) == (9, "C3/4")
     assert flip.reference + flip.candidate == pytest.approx(1.0, abs=1e-3)
@@ -296,7 +322,7 @@ def test_one_site_that_is_harmed_fails_the_whole() -> None:
     assert groups["site", "A"].verdict == "pass"
     assert groups["site", "B"].verdict == "fail"
     assert found.verdict == "fail"
-    assert any(reason.startswith("site B: the AUC is worse") for reason in found.reasons)
+    assert any(reason.startswith("site B: AUC: worse by") for reason in found.reasons)
 
 
 def test_subgroups_are_adjusted_and_do_not_keep_the_whole_from_passing(sound: Report) -> None:
@@ -324,8 +350,10 @@ def test_performance_counts_what_was_not_answered() -> None:
     ]
     silent = case(7, {"C2/3": False, "C3/4": True}, arm({}, refusal="WRONG_VIEW"), arm({}))
     every = [*answered, silent]
-    found = performance(every, paired_levels(every), arm="reference")
-    assert (found.cases, found.refused, found.levels, found.unanswered) == (6, 1, 12, 7)
+    whole = performance(every, paired_levels(every), None, arm="reference")
+    found = of_levels(every, arm="reference")
+    assert (whole.cases, whole.refused, whole.levels, whole.values) == (6, 1, found, {})
+    assert (found.labelled, found.unanswered) == (12, 7)
     assert found.accuracy.value == pytest.approx(5 / 12)
     assert found.sensitivity.value == pytest.approx(3 / 4)
     assert found.specificity.value == pytest.approx(2 / 8)
@@ -343,7 +371,7 @@ def test_numbering_is_of_studies_with_a_mask() -> None:
             numbered=numbered,
         )
         found.append(case(line, {"C2/3": line % 2 == 0}, answers, answers))
-    numbering = performance(found, paired_levels(found), arm="candidate").numbering
+    numbering = of_levels(found, arm="candidate").numbering
     alone = wilson(2, 3)  # one study a patient
     assert numbering.value == pytest.approx(2 / 3)
     assert (numbering.low, numbering.high) == pytest.approx((alone.low, alone.high))
@@ -356,12 +384,12 @@ def test_the_dice_of_a_study_is_compared_with_itself() -> None:
         case(line, {}, arm({}, dice=before[line]), arm({}, dice=after[line])) for line in before
     ]
     pairs.append(case(5, {}, arm({}, dice={"C2": 0.1}), arm({})))
-    found = dice_change(pairs)
+    found = mean_figure(*dice_changes(pairs))
     assert found.value == pytest.approx((-0.05 + 0.1) / 2)
     # The standard error of two values, by Student's t with one degree of freedom.
     half = 12.706205 * 0.15 / math.sqrt(2) / math.sqrt(2)
     assert (found.low, found.high) == pytest.approx((0.025 - half, 0.025 + half))
-    one = dice_change(pairs[:1])
+    one = mean_figure(*dice_changes(pairs[:1]))
     assert (one.value, one.low, one.high) == (pytest.approx(-0.05), None, None)
 
 
@@ -376,7 +404,7 @@ def test_evidence_is_read_back_and_judged_the_same(sound: Report, tmp_path: Path
     )
 
 
-@pytest.mark.parametrize("name", ["verdict", "criteria", "candidate", "flips", "subgroups"])
+@pytest.mark.parametrize("name", ["verdict", "criteria", "candidate", "levels", "subgroups"])
 def test_a_figure_that_does_not_follow_is_refused(name: str) -> None:
     honest = report(cases(60, noise=8.0))
     better = report(cases(60, noise=0.0))
@@ -412,7 +440,7 @@ def test_a_truth_that_was_swapped_is_refused(sound: Report) -> None:
 def test_evidence_of_another_format_says_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "old.json"
     path.write_text('{"verdict": "pass"}')
-    with pytest.raises(ModelError, match=r"evidence of format 2: .*; judge again with: cspine"):
+    with pytest.raises(ModelError, match=r"evidence of format 3: .*; judge again with: cspine"):
         read_evidence(path)
 
 
@@ -437,9 +465,11 @@ def test_a_candidate_that_answers_nothing_fails() -> None:
         "AUC: too few cases can be compared; look at what was refused",
         "score agreement: too few cases can be compared; look at what was refused",
     )
-    assert found.difference is found.agreement is found.candidate.auc.value is None
-    assert found.candidate.auc_of_all.value == 0.5
-    assert found.flip_rate.value is None
+    assert found.levels
+    assert found.candidate.levels
+    assert found.levels.difference is found.levels.agreement is found.levels.flip_rate.value is None
+    assert found.candidate.levels.auc.value is None
+    assert found.candidate.levels.auc_of_all.value == 0.5
     only_ranked = report(silent, Gate(auc_margin=0.02))
     assert (only_ranked.verdict, only_ranked.criteria) == ("inconclusive", ())
 

@@ -188,7 +188,7 @@ def test_provenance_is_told_by_its_facts(old: Bundle) -> None:
 def test_evidence_counts_for_its_own_bundle_only(old: Bundle) -> None:
     old.evidence.mkdir()
     document = {
-        "format": 2,
+        "format": 3,
         "bundle": old.digest,
         "backend": "onnxruntime",
         "target": VNNI,

@@ -49,7 +49,7 @@ def verdict(bundle: Bundle, name: str, *, of: str | None = None) -> Path:
     bundle.evidence.mkdir(exist_ok=True)
     path = bundle.evidence / f"{bundle.digest[:12]}.onnxruntime.trt.{name}.json"
     facts = {
-        "format": 2,
+        "format": 3,
         "bundle": of or bundle.digest,
         "backend": "onnxruntime",
         "target": "trt",

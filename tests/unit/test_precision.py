@@ -53,7 +53,7 @@ def record(
 ) -> None:
     """Leave evidence where this bundle's is looked for; by default it is a pass, and its own."""
     facts = {
-        "format": 2,
+        "format": 3,
         "bundle": bundle.digest,
         "backend": "onnxruntime",
         "target": "ort-x64-avx2",
@@ -221,7 +221,15 @@ def test_where_tensorrt_is_missing_the_usual_emission_is_named(
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{}", b"{", b'{"verdict": "maybe"}', b'{"bundle": "\xff"}', b'{"device":' * 5000],
+    [
+        b"",
+        b"{}",
+        b"{",
+        b'{"format": 2}',
+        b'{"verdict": "maybe"}',
+        b'{"bundle": "\xff"}',
+        b'{"device":' * 5000,
+    ],
 )
 def test_damaged_evidence_is_an_error_not_a_verdict(bundle: Bundle, content: bytes) -> None:
     record(bundle)
@@ -230,6 +238,28 @@ def test_damaged_evidence_is_an_error_not_a_verdict(bundle: Bundle, content: byt
     with pytest.raises(BundleError) as caught:
         choose(bundle, AVX2, backend="onnxruntime", precision=None)
     assert str(caught.value) == f"{path}: cannot be read as evidence; remove it and verify"
+
+
+@pytest.mark.parametrize("verdict", ["pass", "fail"])
+def test_evidence_of_an_older_format_does_not_count(bundle: Bundle, verdict: str) -> None:
+    older: dict[str, object] = {"format": 2, "verdict": verdict}
+    record(bundle, older)
+    assert evidence_of(bundle) == []
+    assert verdict_of(bundle, INT8) is None
+    chosen = choose(bundle, AVX2, backend="onnxruntime", precision=None)
+    assert chosen.precision == "fp32"
+    assert chosen.reason == (
+        "the verdict of INT8 is missing for onnxruntime; there is one of an older format, which "
+        "does not count"
+    )
+    with pytest.raises(BundleError, match="which does not count; run: cspine verify "):
+        choose(bundle, AVX2, backend="onnxruntime", precision="int8")
+    record(bundle, older | {"backend": "openvino"})
+    assert choose(bundle, AVX2, backend="onnxruntime", precision=None).reason == (
+        "the verdict of INT8 is missing for onnxruntime"
+    )
+    record(bundle, set_digest=OTHER)
+    assert choose(bundle, AVX2, backend="onnxruntime", precision=None) == INT8
 
 
 def test_evidence_lies_beside_the_bundle_and_names_it(bundle: Bundle) -> None:

@@ -1,30 +1,22 @@
-"""What two pipelines answer on the cases of a set: the raw scores that a verdict follows from.
+"""What two pipelines answer on the cases of a set: the raw answers that a verdict follows from.
 
 A patient is a number, the line of their first case, and nothing else names them.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from cspine.dicom.select import Study
-from cspine.errors import ModelError
-from cspine.findings import Refused, Source
-from cspine.image import Image
-from cspine.outcome import Labelled, Outcome
+from cspine.outcome import Outcome
 from cspine.pipeline import Pipeline
-from cspine.spec import Accept, Levels, PipelineSpec, Segment
-from cspine.transform import sample_labels
-from cspine_bench.cases import FILE, Case, study_digest
-from cspine_bench.metrics.overlap import dice, overlaps_most
-
-Labels = npt.NDArray[np.uint8]
+from cspine.spec import PipelineSpec
+from cspine_bench.accuracy.decoded import Decoded
+from cspine_bench.accuracy.masks import Labels, on_grid_of, overlap, true_mask
+from cspine_bench.accuracy.truth import Position, measured_lines, true_points, true_values
+from cspine_bench.cases import Case
 
 
 class Score(msgspec.Struct, frozen=True, array_like=True):
@@ -40,20 +32,27 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     ``refusal`` is the code of one; ``scores`` are of the labelled levels that were answered.
     ``dice`` is of each vertebra on the localiser's grid, ``None`` if it is neither there nor found,
     and ``numbered`` says whether each vertebra found lies on the true one of its name; of a case
-    that was refused or has no mask they are empty and ``None``.
+    that was refused or has no mask they are empty and ``None``. ``points`` are the landmarks that
+    were placed, (x, y) in pixels of the image, and ``values`` the parameters that were given, in
+    their units.
     """
 
     refusal: str | None
-    scores: dict[str, Score]
-    dice: dict[str, float | None]
-    numbered: bool | None
+    scores: dict[str, Score] = {}
+    dice: dict[str, float | None] = {}
+    numbered: bool | None = None
+    points: dict[str, Position] = {}
+    values: dict[str, float] = {}
 
 
 class CaseAnswers(msgspec.Struct, frozen=True, kw_only=True):
     """A case, named by its line in ``cases.csv``, and how both pipelines answer it.
 
     ``study`` is the digest of its pixels; ``unfit`` says why it must be refused, ``None`` that it
-    need not be.
+    need not be. ``truth`` is of the levels. ``true_points`` are (x, y) in pixels of the image,
+    ``spacing_mm`` (row, column) is what the findings state, ``None`` where both refused, and
+    ``true_values`` is what those points measure at that spacing: see
+    :func:`~cspine_bench.accuracy.truth.true_values`.
     """
 
     line: int
@@ -61,51 +60,25 @@ class CaseAnswers(msgspec.Struct, frozen=True, kw_only=True):
     patient: int
     unfit: str | None
     groups: dict[str, str]
-    truth: dict[str, bool]
-    severity: dict[str, float]
+    truth: dict[str, bool] = {}
+    severity: dict[str, float] = {}
+    true_points: dict[str, Position] = {}
+    spacing_mm: tuple[float, float] | None = None
+    true_values: dict[str, float] = {}
     reference: Arm
     candidate: Arm
-
-
-class Decoded:
-    """A study that is decoded once, however many pipelines judge it."""
-
-    def __init__(self, study: Study) -> None:
-        self.study = study
-        self._found: Image | Refused | None = None
-
-    @cached_property
-    def digest(self) -> str:
-        """What tells the study again by its pixels, which are read for it once."""
-        return study_digest(self.study)
-
-    @property
-    def source(self) -> Source | None:
-        """Where the image comes from."""
-        return self.study.source
-
-    def image(self, accept: Accept) -> Image:
-        """Return the image, or refuse: the first time by decoding, then what was found."""
-        if self._found is None:
-            try:
-                self._found = self.study.image(accept)
-            except Refused as refused:
-                self._found = refused
-        if isinstance(self._found, Refused):
-            raise self._found
-        return self._found
 
 
 def answer(
     case: Case, decoded: Decoded, pipelines: tuple[Pipeline, Pipeline], *, patient: int
 ) -> CaseAnswers:
     """Send a case through the reference and the candidate."""
-    mask = case.read_mask()
-    if mask is not None:
-        _check_mask(mask, case, pipelines[0].spec)
-    reference, candidate = (
-        _arm(pipeline.run(decoded), case, mask, pipeline.spec) for pipeline in pipelines
-    )
+    spec = pipelines[0].spec
+    mask, points = true_mask(case, spec), true_points(case, spec)
+    outcomes = [pipeline.run(decoded) for pipeline in pipelines]
+    stated = next((each.findings.spacing for each in outcomes if each.findings.spacing), None)
+    spacing_mm = (stated.row_mm, stated.column_mm) if stated else None
+    reference, candidate = (arm_of(outcome, case, mask, spec) for outcome in outcomes)
     return CaseAnswers(
         line=case.row,
         study=decoded.digest,
@@ -114,6 +87,9 @@ def answer(
         groups=dict(case.groups),
         truth=dict(case.labels),
         severity=dict(case.severity),
+        true_points=points,
+        spacing_mm=spacing_mm,
+        true_values=true_values(points, spacing_mm, measured_lines(spec)),
         reference=reference,
         candidate=candidate,
     )
@@ -125,15 +101,21 @@ def patient_numbers(cases: Sequence[Case]) -> list[int]:
     return [first.setdefault(case.patient, case.row) for case in cases]
 
 
-def _arm(outcome: Outcome, case: Case, mask: Labels | None, spec: PipelineSpec) -> Arm:
-    findings = outcome.findings
-    overlap: dict[str, float | None] = {}
+def arm_of(outcome: Outcome, case: Case, mask: Labels | None, spec: PipelineSpec) -> Arm:
+    """Return what is kept of an answer.
+
+    Parameters
+    ----------
+    mask
+        The true label map; ``None`` if there is none to compare with.
+    """
+    findings, view = outcome.findings, outcome.view
+    dice: dict[str, float | None] = {}
     numbered = None
-    seen = outcome.view.labelled if outcome.view else None
-    if outcome.view is not None and seen is not None and mask is not None:
+    if mask is not None and view is not None and view.labelled is not None:
         bodies = [vertebra.label for vertebra in findings.vertebrae]
-        truth = _true_labels(mask, outcome.view.image, seen, case)
-        overlap, numbered = _compare(seen, bodies, truth, spec)
+        truth = on_grid_of(mask, view.labelled, view.image, case)
+        dice, numbered = overlap(truth, view.labelled, bodies, spec)
     return Arm(
         refusal=findings.refusal.code if findings.refusal else None,
         scores={
@@ -141,55 +123,13 @@ def _arm(outcome: Outcome, case: Case, mask: Labels | None, spec: PipelineSpec) 
             for level in findings.levels
             if level.label in case.labels
         },
-        dice=overlap,
+        dice=dice,
         numbered=numbered,
+        points={mark.name: mark.position_px for mark in findings.landmarks},
+        values={each.name: each.value for each in findings.measurements},
     )
-
-
-def _check_mask(mask: Labels, case: Case, spec: PipelineSpec) -> None:
-    """Refuse a mask of which Dice would say nothing: of both arms alike, and so a pass."""
-    segment: Segment = spec.only(Segment)
-    stage: Levels = spec.only(Levels)
-    values = set(np.unique(mask).tolist())
-    if max(values) >= len(segment.labels):
-        raise ModelError(
-            f"{FILE}, line {case.row}: the mask holds {max(values)}, expected the index of a label "
-            f"of stage {segment.id!r}, 0 to {len(segment.labels) - 1}"
-        )
-    if not values & {segment.labels.index(name) for name in stage.vertebrae}:
-        raise ModelError(f"{FILE}, line {case.row}: the mask shows no vertebra; leave it out")
 
 
 def _shortest(logit: float) -> float:
     """Return the number of fewest digits that is the same float32."""
     return float(str(np.float32(logit)))
-
-
-def _true_labels(mask: Labels, image: Image, seen: Labelled, case: Case) -> Labels:
-    """Return the true label map on the localiser's grid."""
-    if mask.shape != image.shape:
-        raise ModelError(
-            f"{FILE}, line {case.row}: the mask is {mask.shape}, the image {image.shape}; a mask "
-            "has the pixel grid of its image"
-        )
-    rows, columns = seen.labels.shape
-    return sample_labels(mask, seen.to_image, size_px=(rows, columns))
-
-
-def _compare(
-    seen: Labelled, bodies: Sequence[str], truth: Labels, spec: PipelineSpec
-) -> tuple[dict[str, float | None], bool]:
-    """Return the Dice of each vertebra, and whether the bodies found are numbered right."""
-    segment: Segment = spec.only(Segment)
-    levels: Levels = spec.only(Levels)
-    numbers = {name: segment.labels.index(name) for name in levels.vertebrae}
-    found: Mapping[int, float] = dice(truth, seen.labels, labels=numbers.values())
-    every = tuple(numbers.values())
-    right = all(
-        overlaps_most(seen.labels, truth, label=numbers[name], labels=every) == numbers[name]
-        for name in bodies
-    )
-    return {
-        name: None if math.isnan(found[number]) else found[number]
-        for name, number in numbers.items()
-    }, right

@@ -19,8 +19,8 @@ from cspine.device import this_device
 from cspine.errors import ModelError
 from cspine.files import check_writable
 from cspine.precision import evidence_path, int8
+from cspine_bench.accuracy.again import judged_again
 from cspine_bench.accuracy.evidence import Report, read_evidence
-from cspine_bench.accuracy.judge import judged_again
 from cspine_bench.accuracy.layout import report_checks, report_text
 from cspine_bench.accuracy.verdict import answered_levels
 from cspine_bench.accuracy.verdict import verify as judge_set

@@ -1,23 +1,31 @@
-"""The differences that a candidate is judged by: AUC, operating point, scores, Dice, refusals."""
+"""The differences that a candidate is judged by, by the name that the gate gives their margins.
+
+Of each, more is better: of what is an error, minus its change.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
 from cspine.spec import Gate
 from cspine_bench.accuracy.answers import CaseAnswers
+from cspine_bench.accuracy.changes import mean_criterion, mean_interval, success_criterion
+from cspine_bench.accuracy.figure import Flags, Floats, Patients
+from cspine_bench.accuracy.levels import dice_changes
+from cspine_bench.accuracy.measured import given, point_changes, value_changes
 from cspine_bench.accuracy.noninferiority import DEVIATIONS, LEVEL, Criterion, judged
-from cspine_bench.accuracy.pairs import Flags, Floats, PairedLevels
-from cspine_bench.accuracy.performance import dice_changes, refusals
-from cspine_bench.metrics.clustering import ClusteredCases, cluster_codes
-from cspine_bench.metrics.interval import Interval, normal_quantile, tail
-from cspine_bench.metrics.mcnemar import paired_decisions
-from cspine_bench.metrics.mean import clustered_mean
-from cspine_bench.metrics.proportion import clopper_pearson_upper
+from cspine_bench.accuracy.pairs import PairedLevels
+from cspine_bench.accuracy.performance import refusals
+from cspine_bench.accuracy.truth import UNITS
+from cspine_bench.metrics.clustering import ClusteredCases
+from cspine_bench.metrics.interval import Interval, tail
+
+Changes = Callable[[Sequence[CaseAnswers]], tuple[Floats, Patients]]
+Successes = Callable[[Sequence[CaseAnswers]], tuple[Flags, Flags, Patients]]
 
 
 def auc_criterion(levels: PairedLevels, *, margin: float) -> Criterion:
@@ -69,66 +77,14 @@ def agreement_criterion(levels: PairedLevels, *, margin: float) -> Criterion:
     The reference agrees with itself at 1, so the difference is minus that mean, over the levels
     that both answered. It sees what turns no rank and no decision, such as a crop one pixel aside.
     """
-    return _mean("score agreement", *_agreement(levels), margin=margin)
+    return mean_criterion("score agreement", *_agreement(levels), margin=margin)
 
 
 def agreement_interval(levels: PairedLevels, *, margin: float) -> Interval:
     """Return the interval that :func:`agreement_criterion` judges by."""
-    return _mean_interval(*_agreement(levels), margin=margin, level=LEVEL)
+    return mean_interval(*_agreement(levels), margin=margin, level=LEVEL)
 
 
-def refusal_criterion(cases: Sequence[CaseAnswers], *, margin: float) -> Criterion:
-    """Judge the refusals: the share of the studies that must be refused and are.
-
-    Raises
-    ------
-    ModelError
-        If those are of fewer than two patients.
-    """
-    reference, patients = refusals(cases, arm="reference")
-    candidate, _ = refusals(cases, arm="candidate")
-    return _successes("refusals", reference, candidate, patients, share=1.0, margin=margin)
-
-
-def dice_criterion(cases: Sequence[CaseAnswers], *, margin: float) -> Criterion:
-    """Judge the Dice of the vertebrae: its mean change, over masked studies that both answered.
-
-    Raises
-    ------
-    ModelError
-        If those are of fewer than two patients.
-    """
-    changes, patients = dice_changes(cases)
-    return _mean("Dice", changes, patients, margin=margin)
-
-
-def judged_criteria(
-    cases: Sequence[CaseAnswers], levels: PairedLevels, *, gate: Gate
-) -> tuple[Criterion, ...]:
-    """Judge what the gate has a margin for, but for what too few cases can be compared by.
-
-    Parameters
-    ----------
-    levels
-        Of the cases, with two patients or more of either class.
-    """
-    comparable = set(gate.margins)
-    if not levels.answered_by_both().rankable:
-        comparable -= {"AUC", "score agreement"}
-    if np.unique(dice_changes(cases)[1]).size < 2:
-        comparable.discard("Dice")
-    if np.unique(refusals(cases, arm="reference")[1]).size < 2:
-        comparable.discard("refusals")
-    return tuple(
-        CASE_CRITERIA[name](cases, margin=margin)
-        if name in CASE_CRITERIA
-        else LEVEL_CRITERIA[name](levels, margin=margin)
-        for name, margin in gate.margins.items()
-        if name in comparable
-    )
-
-
-CASE_CRITERIA = {"Dice": dice_criterion, "refusals": refusal_criterion}
 LEVEL_CRITERIA = {
     "AUC": auc_criterion,
     "sensitivity": sensitivity_criterion,
@@ -137,53 +93,58 @@ LEVEL_CRITERIA = {
 }
 
 
-def _mean(
-    name: str, changes: Floats, patients: npt.NDArray[np.int64], *, margin: float
-) -> Criterion:
-    """Judge a mean change, clustered by patient."""
-    value = float(changes.mean())
-    room = margin + value
-    needed = None
-    if room > 0.0:
-        count = np.unique(patients).size
-        half = value - clustered_mean(changes, patients).low
-        spread = (half / normal_quantile(LEVEL) * DEVIATIONS / room) ** 2 * count
-        most = _furthest(changes, patients, margin=margin)
-        unseen = math.log(tail(LEVEL)) / math.log1p(-room / most)
-        needed = max(2, math.ceil(max(spread, unseen)))
+def judged_criteria(
+    cases: Sequence[CaseAnswers], levels: PairedLevels | None, *, gate: Gate
+) -> tuple[Criterion, ...]:
+    """Judge what the gate has a margin for, but for what too few cases can be compared by.
 
-    def at(level: float) -> Interval:
-        return _mean_interval(changes, patients, margin=margin, level=level)
-
-    return judged(name, value, at, margin=margin, patients_needed=needed)
-
-
-def _mean_interval(
-    changes: Floats, patients: npt.NDArray[np.int64], *, margin: float, level: float
-) -> Interval:
-    """Return the interval of a mean change, clustered by patient.
-
-    Its lower end lies no nearer than what the set cannot exclude, as that of the AUC does: that a
-    share of patients that none of these is of would change by twice as much as any did, and by ten
-    margins at least.
+    Parameters
+    ----------
+    levels
+        Of the cases, with two patients or more of either class; ``None`` where none are judged.
     """
-    found = clustered_mean(changes, patients, level=level)
-    unseen = clopper_pearson_upper(0, np.unique(patients).size, level=level)
-    bound = float(changes.mean()) - _furthest(changes, patients, margin=margin) * unseen
-    return Interval(min(found.low, bound), found.high, level)
+    found = []
+    for name, margin in gate.margins.items():
+        if name in LEVEL_CRITERIA:
+            if levels and (name in _OF_ALL_LEVELS or levels.answered_by_both().rankable):
+                found.append(LEVEL_CRITERIA[name](levels, margin=margin))
+        elif name in _CHANGES:
+            changes, patients = _CHANGES[name](cases)
+            if _several(patients):
+                unit = _UNITS.get(name, "")
+                found.append(mean_criterion(name, changes, patients, margin=margin, unit=unit))
+        else:
+            before, after, patients = _SUCCESSES[name](cases)
+            if _several(patients):
+                found.append(
+                    success_criterion(name, before, after, patients, share=1.0, margin=margin)
+                )
+    return tuple(found)
 
 
-def _furthest(changes: Floats, patients: npt.NDArray[np.int64], *, margin: float) -> float:
-    """Return twice the mean change were all patients like the one that changes most.
-
-    Not less than ten margins: that few patients change by little is no proof that none would.
-    """
-    names, codes = cluster_codes(patients, changes.shape)
-    most = float(np.abs(np.bincount(codes, weights=changes)).max())
-    return max(2.0 * most * names.size / changes.size, 10.0 * margin)
+def _refused(cases: Sequence[CaseAnswers]) -> tuple[Flags, Flags, Patients]:
+    """Return whether the two refused each study that must be refused, and the patients."""
+    before, patients = refusals(cases, arm="reference")
+    return before, refusals(cases, arm="candidate")[0], patients
 
 
-def _agreement(levels: PairedLevels) -> tuple[Floats, npt.NDArray[np.int64]]:
+# Of a lost answer both are charged, so that there need not be two to compare.
+_OF_ALL_LEVELS = ("sensitivity", "specificity")
+# The mean change of a study, over those that both answered.
+_CHANGES: dict[str, Changes] = {
+    "Dice": dice_changes,
+    "landmarks": point_changes,
+    **{name: partial(value_changes, name=name) for name in UNITS},
+}
+_UNITS = {"landmarks": "mm", **UNITS}
+_SUCCESSES: dict[str, Successes] = {"refusals": _refused, "answers": given}
+
+
+def _several(patients: Patients) -> bool:
+    return np.unique(patients).size >= 2
+
+
+def _agreement(levels: PairedLevels) -> tuple[Floats, Patients]:
     """Return minus the change of probability of each level that both answered, and its patient."""
     levels = levels.answered_by_both()
     change = np.abs(levels.candidate.probability() - levels.reference.probability())
@@ -196,33 +157,4 @@ def _rightly_decided(name: str, levels: PairedLevels, of: Flags, *, margin: floa
     patients = levels.patient[of]
     # Not every patient has such a level, so that more than these are needed for more of them.
     share = np.unique(patients).size / np.unique(levels.patient).size
-    return _successes(name, reference, candidate, patients, share=share, margin=margin)
-
-
-def _successes(
-    name: str,
-    reference: Flags,
-    candidate: Flags,
-    patients: npt.NDArray[np.int64],
-    *,
-    share: float,
-    margin: float,
-) -> Criterion:
-    """Judge successes on the same cases; ``share`` of the patients give one or more of these."""
-
-    def at(level: float) -> Interval:
-        return paired_decisions(reference, candidate, clusters=patients, level=level).interval
-
-    change = candidate.astype(np.float64) - reference
-    between = clustered_mean(change, patients)
-    half = (between.high - between.low) / 2.0
-    spread = (half / normal_quantile(LEVEL) * DEVIATIONS / margin) ** 2 * np.unique(patients).size
-    # The interval of n patients without a change is square / (n + square) wide to either side.
-    unseen = normal_quantile(LEVEL) ** 2 * (1.0 - margin) / margin
-    return judged(
-        name,
-        float(change.mean()),
-        at,
-        margin=margin,
-        patients_needed=math.ceil(max(spread, unseen) / share),
-    )
+    return success_criterion(name, reference, candidate, patients, share=share, margin=margin)

@@ -8,28 +8,32 @@ from typing import Any, Literal
 import msgspec
 
 from cspine.errors import ModelError
-from cspine.precision import Verdict
+from cspine.geometry import Lines
+from cspine.precision import FORMAT, Verdict
 from cspine.schema import json_schema
 from cspine.spec import Gate
 from cspine_bench.accuracy.answers import CaseAnswers
+from cspine_bench.accuracy.levels import LevelChange
 from cspine_bench.accuracy.noninferiority import Criterion
-from cspine_bench.accuracy.performance import Figure, Performance
+from cspine_bench.accuracy.performance import Performance
+from cspine_bench.accuracy.points import PointChange
 from cspine_bench.accuracy.subgroup import Subgroup
-
-FORMAT = 2
+from cspine_bench.accuracy.values import ValueChange
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """What was judged on what, and every answer: all that a verdict follows from.
 
-    ``look`` counts the candidates that were judged on the set, this one included.
+    ``threshold`` is ``None`` if nothing is classified, ``lines`` if nothing is measured. ``look``
+    counts the candidates that were judged on the set, this one included.
     """
 
     bundle: str
     backend: str
     target: str
     gate: Gate
-    threshold: float
+    threshold: float | None
+    lines: Lines | None
     set_digest: str
     look: int
     device: dict[str, Any]
@@ -37,69 +41,33 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     answers: tuple[CaseAnswers, ...]
 
 
-class Flip(msgspec.Struct, frozen=True):
-    """A decision that differs; the case is named by its line in ``cases.csv``."""
-
-    line: int
-    level: str
-    truth: bool
-    reference: float
-    candidate: float
-
-
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """Candidate's AUC less the reference's over the levels that both answered.
-
-    Paired DeLong, clustered by patient, 95 %.
-    """
-
-    value: float
-    low: float
-    high: float
-    degenerate: bool
-
-
-class Agreement(msgspec.Struct, frozen=True, kw_only=True):
-    """How the scores of the levels that both answered differ.
-
-    ``mean_change`` of the probability keeps its sign, ``largest_shift`` is of a logit, ``spearman``
-    is ``None`` if all scores of an arm are equal.
-    """
-
-    mean_change: float
-    largest_shift: float
-    spearman: float | None
-
-
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """A verdict with everything it rests on; the file is the evidence.
 
     All but ``answers`` and what says what was judged follows from ``answers``. ``criteria`` are the
-    differences that the pipeline file has margins for; ``difference`` and ``agreement`` are
-    ``None`` if too few levels were answered by both. ``dice_difference`` is the candidate's Dice
-    less the reference's, the mean over studies that both answered; ``flip_rate`` the share of the
-    levels that both answered whose decision differs. Intervals are clustered by patient.
+    differences that the pipeline file has margins for. ``levels``, ``points`` and ``values`` are
+    what the candidate answers otherwise than the reference: ``None`` or empty for what the
+    pipeline does not answer. Intervals are clustered by patient.
     """
 
-    format: Literal[2]
+    format: Literal[3]
     bundle: str
     backend: str
     target: str
     verdict: Verdict
     reasons: tuple[str, ...]
     gate: Gate
-    threshold: float
+    threshold: float | None
+    lines: Lines | None
     set_digest: str
     look: int
     reference: Performance
     candidate: Performance
     criteria: tuple[Criterion, ...]
     subgroups: tuple[Subgroup, ...]
-    difference: Difference | None
-    agreement: Agreement | None
-    dice_difference: Figure
-    flip_rate: Figure
-    flips: tuple[Flip, ...]
+    levels: LevelChange | None
+    points: PointChange | None
+    values: dict[str, ValueChange]
     answered_by_one: tuple[str, ...]
     device: dict[str, Any]
     versions: dict[str, str | None]

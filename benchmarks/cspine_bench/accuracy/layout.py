@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from cspine.console import table
 from cspine_bench.accuracy.evidence import Report
-from cspine_bench.accuracy.performance import Figure
+from cspine_bench.accuracy.noninferiority import Criterion
+from cspine_bench.accuracy.shown import difference, shown, shown_limits
+from cspine_bench.accuracy.tables import (
+    DIGITS,
+    change_table,
+    level_lines,
+    parameter_table,
+    performance_rows,
+)
 from cspine_bench.report import Check
 
 
@@ -27,9 +35,10 @@ def report_checks(report: Report) -> list[Check]:
             criterion.verdict,
             (criterion.reason,),
             {
-                "difference": _interval(criterion.value, criterion.low, criterion.high),
-                "margin": f"{-criterion.margin:+.4f}",
+                "difference": _of(difference(criterion), criterion.unit),
+                "margin": _of(f"{-criterion.margin:+.4f}", criterion.unit),
                 "p": f"{criterion.p:.2g}",
+                **_behind(report, criterion),
             },
         )
         for criterion in report.criteria
@@ -44,14 +53,10 @@ def report_checks(report: Report) -> list[Check]:
 
 def report_text(report: Report) -> str:
     """Lay out a verdict."""
-    rows = [
-        [name, _shown(getattr(report.reference, field)), _shown(getattr(report.candidate, field))]
-        for name, field in _PERFORMANCE
-    ]
     criteria = [
         [
-            each.name,
-            _interval(each.value, each.low, each.high),
+            _of(each.name, each.unit, join=", "),
+            difference(each),
             f"{-each.margin:+.4f}",
             f"{each.p:.2g}",
             each.verdict,
@@ -62,76 +67,79 @@ def report_text(report: Report) -> str:
         [
             f"{each.factor} {each.value}",
             each.patients,
-            f"{each.positive} of {each.levels}",
-            _shown(Figure(each.difference, each.low, each.high), signed=True),
+            each.compared if each.positive is None else f"{each.positive} of {each.compared}",
+            difference(each),
             "-" if each.adjusted is None else f"{each.adjusted:.2g}",
             each.verdict,
         ]
         for each in report.subgroups
     ]
-    flips = [
-        [flip.line, flip.level, int(flip.truth), f"{flip.reference:.4f}", f"{flip.candidate:.4f}"]
-        for flip in report.flips
-    ]
-    lines = [
-        table(["", "FP32", f"INT8, {report.backend}"], rows),
-        "",
-        table(["INT8 less FP32", "difference [95 %]", "margin", "p", "verdict"], criteria),
-        *(
-            ["", table(["subgroup", "patients", "positive", "AUC", "Holm p", "verdict"], groups)]
-            if groups
-            else []
+    by = report.subgroups[0].by if report.subgroups else ""
+    compared = "positive" if report.levels else "studies"
+    parts = [
+        table(["", "FP32", f"INT8, {report.backend}"], performance_rows(report)),
+        parameter_table(report),
+        change_table(report),
+        table(["INT8 is better by", "difference [95 %]", "margin", "p", "verdict"], criteria),
+        table(["subgroup", "patients", compared, by, "Holm p", "verdict"], groups)
+        if groups
+        else "",
+        "\n".join(
+            [
+                *(level_lines(report.levels) if report.levels else ()),
+                *(f"answered by one only: {name}" for name in report.answered_by_one),
+            ]
         ),
-        "",
-        f"Dice difference {_shown(report.dice_difference, signed=True)}",
-        f"flipped decisions: {len(flips)}, of the levels that both answered "
-        f"{_shown(report.flip_rate)}",
+        "\n".join([f"{report.verdict}, look {report.look} at this set:", *report.reasons]),
     ]
-    if shift := report.agreement:
-        lines.append(
-            f"scores: largest shift of a logit {_shown(shift.largest_shift)}, mean change of the "
-            f"probability {_shown(shift.mean_change)}, Spearman {_shown(shift.spearman)}"
+    return "\n\n".join(filter(None, parts))
+
+
+def report_summary(report: Report) -> str:
+    """Return in a few words what INT8 answers otherwise than FP32."""
+    said = []
+    if report.levels and report.candidate.levels:
+        said.append(
+            f"flips {len(report.levels.flips)} of {report.candidate.levels.labelled} decisions"
         )
-    if report.difference and report.difference.degenerate:
-        lines.append("AUC: no standard error; the interval is what these patients cannot exclude")
-    if flips:
-        lines.append(table(["line", "level", "truth", "FP32", "INT8"], flips))
-    lines += [f"answered by one only: {name}" for name in report.answered_by_one]
-    looks = f"look {report.look} at this set"
-    return "\n".join([*lines, "", f"{report.verdict}, {looks}:", *report.reasons])
+    if report.points:
+        said.append(f"moves landmarks by {shown(report.points.distance.value, digits=3)} mm")
+    return " and ".join(said)
 
 
-_PERFORMANCE = [
-    ("cases", "cases"),
-    ("refused", "refused"),
-    ("must be refused", "unfit"),
-    ("of them refused", "unfit_refused"),
-    ("levels", "levels"),
-    ("unanswered", "unanswered"),
-    ("AUC, answered levels", "auc"),
-    ("AUC, others by chance", "auc_of_all"),
-    ("accuracy", "accuracy"),
-    ("sensitivity", "sensitivity"),
-    ("specificity", "specificity"),
-    ("F1", "f1"),
-    ("kappa", "kappa"),
-    ("severity, Spearman", "severity"),
-    ("numbered right", "numbering"),
-    ("Dice", "dice"),
-    ("worst vertebra's Dice", "worst_vertebra"),
-]
+def _behind(report: Report, criterion: Criterion) -> dict[str, str]:
+    """Return what a criterion of landmarks or of a parameter follows from, of both pipelines."""
+    found = {}
+    for arm, performance in (("FP32", report.reference), ("INT8", report.candidate)):
+        points, value = performance.points, performance.values.get(criterion.name)
+        if points and criterion.name == "landmarks":
+            found[f"{arm} radial error"] = (
+                f"{shown(points.error_mm, digits=DIGITS + 1)} mm, SD "
+                f"{shown(points.sd_mm, digits=DIGITS + 1)} mm, within 3 mm "
+                f"{shown(points.within_3_mm)}, within 4 mm {shown(points.within_4_mm)}"
+            )
+        if value:
+            found[f"{arm} error"] = (
+                f"mean absolute {_of(shown(value.mae, digits=DIGITS), value.unit)}, bias "
+                f"{shown(value.bias.bias, signed=True, digits=DIGITS)}, 95 % within "
+                f"{shown_limits(value.bias, digits=DIGITS)}, SMAPE "
+                f"{shown(value.smape, digits=DIGITS)} %, ICC(2,1) "
+                f"{shown(value.icc, digits=DIGITS + 1)}"
+            )
+    if report.points and criterion.name == "landmarks":
+        moved = shown(report.points.distance, digits=DIGITS + 1)
+        found["INT8 less FP32"] = (
+            f"moved {moved} mm, to the right "
+            f"{shown(report.points.across.bias, signed=True, digits=DIGITS + 1)}, down "
+            f"{shown(report.points.down.bias, signed=True, digits=DIGITS + 1)}"
+        )
+    if change := report.values.get(criterion.name):
+        found["INT8 less FP32"] = (
+            f"bias {shown(change.bias.bias, signed=True, digits=DIGITS + 1)}, 95 % within "
+            f"{shown_limits(change.bias, digits=DIGITS)} {change.unit}"
+        )
+    return found
 
 
-def _interval(value: float, low: float, high: float) -> str:
-    return f"{value:+.4f} [{low:+.4f}, {high:+.4f}]"
-
-
-def _shown(value: Figure | float | int | None, *, signed: bool = False) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, Figure):
-        if value.value is None or value.low is None or value.high is None:
-            return "-"
-        form = "+.4f" if signed else ".4f"
-        return f"{value.value:{form}} [{value.low:{form}}, {value.high:{form}}]"
-    return str(value) if isinstance(value, int) else f"{value:.4f}"
+def _of(text: str, unit: str, *, join: str = " ") -> str:
+    return f"{text}{join}{unit}" if unit else text

@@ -26,8 +26,10 @@ Intervals = Callable[[float], Interval]
 class Criterion(msgspec.Struct, frozen=True, kw_only=True):
     """A difference, candidate less reference, that the verdict rests on.
 
-    ``p`` is of the test that it lies below minus the margin. With ``patients_needed`` a candidate
-    that is no worse passes with 90 % probability; ``None`` where more patients would not help.
+    Of an error it is minus that, so that below zero is always worse. ``unit`` is empty for what has
+    none. ``p`` is of the test that it lies below minus the margin. With ``patients_needed`` a
+    candidate that is no worse passes with 90 % probability; ``None`` where more patients would not
+    help.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Criterion(msgspec.Struct, frozen=True, kw_only=True):
     low: float
     high: float
     margin: float
+    unit: str
     p: float
     patients_needed: int | None
     reason: str
@@ -48,6 +51,7 @@ def judged(
     *,
     margin: float,
     patients_needed: int | None,
+    unit: str = "",
 ) -> Criterion:
     """Judge one difference.
 
@@ -63,11 +67,15 @@ def judged(
         How much worse the candidate may be, above zero.
     patients_needed
         How many would decide.
+    unit
+        Of the estimate and the margin.
     """
     found = intervals(LEVEL)
     verdict = verdict_by(found, margin=margin)
-    said = f"{name}: the 95 % interval of the difference is {found.low:+.4f} to {found.high:+.4f}"
-    below = f"the margin of {-margin:+.4f}"
+    of = f" {unit}" if unit else ""
+    ends = f"{found.low:+.4f} to {found.high:+.4f}{of}"
+    said = f"{name}: the 95 % interval of the difference is {ends}"
+    below = f"the margin of {-margin:+.4f}{of}"
     enough = (
         "more patients would not help"
         if patients_needed is None
@@ -85,6 +93,7 @@ def judged(
         low=found.low,
         high=found.high,
         margin=margin,
+        unit=unit,
         p=p_above(intervals, -margin),
         patients_needed=patients_needed,
         reason=reason,

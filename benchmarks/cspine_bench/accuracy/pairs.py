@@ -10,10 +10,8 @@ import numpy.typing as npt
 
 from cspine.stages.classify import probabilities
 from cspine_bench.accuracy.answers import Arm, CaseAnswers
+from cspine_bench.accuracy.figure import Flags, Floats
 from cspine_bench.metrics.auc import PairedAuc, paired_auc_at
-
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

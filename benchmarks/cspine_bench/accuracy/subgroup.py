@@ -1,36 +1,40 @@
-"""The AUC of the candidate in every subgroup, with Holm's adjustment over all of them."""
+"""The candidate in every subgroup, by one figure, with Holm's adjustment over all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from cspine.precision import Verdict
 from cspine_bench.accuracy.answers import CaseAnswers
+from cspine_bench.accuracy.changes import mean_interval
+from cspine_bench.accuracy.measured import point_changes
 from cspine_bench.accuracy.noninferiority import LEVEL, Intervals, p_above, p_below
 from cspine_bench.accuracy.pairs import paired_levels
-from cspine_bench.metrics.auc import PairedAuc
 from cspine_bench.metrics.holm import holm_adjusted
-from cspine_bench.metrics.interval import tail
+from cspine_bench.metrics.interval import Interval, tail
 
 
 class Subgroup(msgspec.Struct, frozen=True, kw_only=True):
-    """Patients who share a value of a column, and the AUC's difference over their levels.
+    """Patients who share a value of a column, and the difference of a figure over their answers.
 
-    The levels are those that both answered.
+    ``by`` names the figure as the criteria do. ``compared`` are what both answered: levels, of
+    which ``positive`` are, or studies, of which that is ``None``.
 
     ``low`` and ``high`` are its own 95 % interval; ``p`` is of non-inferiority by the pipeline's
     margin, and ``adjusted`` is what Holm makes of it over all subgroups, which is what the verdict
-    goes by. All are ``None`` where fewer than two patients have a level of either class.
+    goes by. All are ``None`` where fewer than two patients have a level of either class, or points.
     """
 
     factor: str
     value: str
+    by: str
     patients: int
-    levels: int
-    positive: int
+    compared: int
+    positive: int | None
     verdict: Verdict
     difference: float | None
     low: float | None
@@ -39,33 +43,46 @@ class Subgroup(msgspec.Struct, frozen=True, kw_only=True):
     adjusted: float | None
 
 
-def subgroups(cases: Sequence[CaseAnswers], *, margin: float) -> tuple[Subgroup, ...]:
-    """Judge the AUC in every subgroup; a factor of one value gives none.
+class _Member(NamedTuple):
+    """What both answered of a subgroup; ``at`` is ``None`` where that is too little."""
+
+    patients: int
+    compared: int
+    positive: int | None
+    difference: float | None
+    at: Intervals | None
+
+
+def subgroups(cases: Sequence[CaseAnswers], *, by: str, margin: float) -> tuple[Subgroup, ...]:
+    """Judge a figure in every subgroup; a factor of one value gives none.
 
     A subgroup passes if it is shown to be no worse than the margin allows, and fails if it is shown
     to be worse, each at 2.5 % for any error among all subgroups.
+
+    Parameters
+    ----------
+    by
+        ``"AUC"`` or ``"landmarks"``.
     """
     names = sorted({(factor, value) for case in cases for factor, value in case.groups.items()})
     several = [
         (factor, value) for factor, value in names if sum(factor == other for other, _ in names) > 1
     ]
     members = [
-        paired_levels(
-            [case for case in cases if case.groups.get(factor) == value]
-        ).answered_by_both()
+        _COMPARED[by]([case for case in cases if case.groups.get(factor) == value], margin)
         for factor, value in several
     ]
-    tests = [levels.compared_auc() if levels.rankable else None for levels in members]
-    above = [p_above(_intervals(at), -margin) for at in tests if at]
+    tests = [member.at for member in members if member.at]
+    above = [p_above(at, -margin) for at in tests]
     held = iter(zip(above, holm_adjusted(above), strict=True))
-    lost = iter(holm_adjusted([p_below(_intervals(at), -margin) for at in tests if at]))
+    lost = iter(holm_adjusted([p_below(at, -margin) for at in tests]))
     found = []
-    for (factor, value), levels, at in zip(several, members, tests, strict=True):
+    for (factor, value), member in zip(several, members, strict=True):
         verdict: Verdict = "inconclusive"
         interval = p = adjusted = None
-        if at:
+        if member.at:
             p, adjusted = (float(each) for each in next(held))
-            interval = at(LEVEL).interval
+            interval = member.at(LEVEL)
             if float(next(lost)) <= tail(LEVEL):
                 verdict = "fail"
             elif adjusted <= tail(LEVEL):
@@ -74,11 +91,12 @@ def subgroups(cases: Sequence[CaseAnswers], *, margin: float) -> tuple[Subgroup,
             Subgroup(
                 factor=factor,
                 value=value,
-                patients=np.unique(levels.patient).size,
-                levels=levels.truth.size,
-                positive=int(levels.truth.sum()),
+                by=by,
+                patients=member.patients,
+                compared=member.compared,
+                positive=member.positive,
                 verdict=verdict,
-                difference=at(LEVEL).difference if at else None,
+                difference=member.difference,
                 low=interval.low if interval else None,
                 high=interval.high if interval else None,
                 p=p,
@@ -88,5 +106,36 @@ def subgroups(cases: Sequence[CaseAnswers], *, margin: float) -> tuple[Subgroup,
     return tuple(found)
 
 
-def _intervals(at: Callable[[float], PairedAuc]) -> Intervals:
-    return lambda level: at(level).interval
+def _by_auc(cases: Sequence[CaseAnswers], _: float) -> _Member:
+    levels = paired_levels(cases).answered_by_both()
+    difference = at = None
+    if levels.rankable:
+        auc = levels.compared_auc()
+        difference = auc(LEVEL).difference
+
+        def at(level: float) -> Interval:
+            return auc(level).interval
+
+    return _Member(
+        np.unique(levels.patient).size,
+        levels.truth.size,
+        int(levels.truth.sum()),
+        difference,
+        at,
+    )
+
+
+def _by_points(cases: Sequence[CaseAnswers], margin: float) -> _Member:
+    changes, patients = point_changes(cases)
+    count = np.unique(patients).size
+    difference = at = None
+    if count > 1:
+        difference = float(changes.mean())
+
+        def at(level: float) -> Interval:
+            return mean_interval(changes, patients, margin=margin, level=level)
+
+    return _Member(count, changes.size, None, difference, at)
+
+
+_COMPARED = {"AUC": _by_auc, "landmarks": _by_points}

@@ -15,13 +15,15 @@ from cspine.files import write_atomic
 from cspine.findings import Refused
 from cspine.pipeline import Pipeline
 from cspine.precision import Choice, evidence_path, fp32
-from cspine.spec import Accept, Classify, Levels
+from cspine.spec import Accept, Levels
 from cspine.stages.levels import level_names
-from cspine_bench.accuracy.answers import CaseAnswers, Decoded, answer, patient_numbers
+from cspine_bench.accuracy.answers import CaseAnswers, answer, patient_numbers
+from cspine_bench.accuracy.decoded import Decoded
 from cspine_bench.accuracy.evidence import Report, Trial, evidence_bytes
 from cspine_bench.accuracy.journal import Journal
 from cspine_bench.accuracy.judge import judge
 from cspine_bench.accuracy.looks import Look, check_looks, look_number, put_on_record
+from cspine_bench.accuracy.truth import measured_lines
 from cspine_bench.cases import FILE, Case, CaseSet
 
 # Keys of a file's provenance that hold digests of studies, and what was done on those.
@@ -71,14 +73,14 @@ def verify(
     key = {"look": look, "threads": threads, "device": device, "versions": versions}
     with Journal(kept.with_suffix(".journal"), key=key) as journal:
         _answer(bundle, candidate, cases, journal, threads=threads, progress=progress)
-        classify: Classify = bundle.spec.only(Classify)
         report = judge(
             Trial(
                 bundle=look.bundle,
                 backend=look.backend,
                 target=look.target,
                 gate=bundle.spec.gate,
-                threshold=classify.threshold,
+                threshold=bundle.spec.threshold,
+                lines=measured_lines(bundle.spec),
                 set_digest=look.set_digest,
                 look=look_number(cases.folder, look),
                 device=device,
@@ -94,7 +96,9 @@ def verify(
 
 
 def answered_levels(bundle: Bundle) -> tuple[str, ...]:
-    """Return the level columns that a case set for this bundle must have."""
+    """Return the level columns that a case set for this bundle must have: none if it has none."""
+    if not bundle.spec.has(Levels):
+        return ()
     stage: Levels = bundle.spec.only(Levels)
     return level_names(stage.vertebrae)
 
