@@ -15,7 +15,7 @@ from cspine.complexity import Complexity, complexity
 from cspine.console import table
 from cspine.onnxfile import read_onnx
 from cspine.onnxtensor import ValueInfo
-from cspine.spec import Classify, Grey, Network, Percentile
+from cspine.spec import Classify, Grey, Network, Percentile, Slices
 
 _WIDTH = 100
 _GAPS = 3  # reasons that are shown; the JSON has all
@@ -97,6 +97,12 @@ def read_datasheet(data: bytes, *, model: str, file: str, where: str) -> Datashe
     return Datasheet(model, file, len(data), read.inputs, read.outputs, complexity(read))
 
 
+_PLACES: dict[type[Network], str] = {
+    Classify: "one crop a level along the spine",
+    Slices: "in the middle of each slice",
+}
+
+
 def stage_sheets(bundle: Bundle) -> list[StageSheet]:
     """Read the data sheets of every network's models in a bundle.
 
@@ -118,9 +124,7 @@ def pixels(stage: Network) -> Pixels:
         size_px=stage.size_px,
         size_mm=(rows * stage.spacing_mm, columns * stage.spacing_mm),
         spacing_mm=stage.spacing_mm,
-        place="one crop a level along the spine"
-        if isinstance(stage, Classify)
-        else "in the middle of the image",
+        place=_PLACES.get(type(stage), "in the middle of the image"),
         grey=stage.grey,
     )
 

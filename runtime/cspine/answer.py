@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from cspine.findings import Findings, Identity, Level, Refused, Source
+from cspine.findings import Box, Decision, Findings, Identity, Level, Refused, SliceScore, Source
+from cspine.image import Image
 from cspine.outcome import Labelled, View
 from cspine.spec import PipelineSpec
-from cspine.stages.classify import crop_corners
+from cspine.stages.classify import crop_corners, probabilities
 from cspine.stages.landmarks import Placed
 from cspine.stages.measure import Measured
-from cspine.transform import rounded
-from cspine.work import Classified, Levelled, Work
+from cspine.transform import Affine, rounded
+from cspine.work import Classified, Levelled, Sliced, Work
 
 NOTHING: Mapping[str, Any] = {
     "facing": None,
@@ -22,6 +23,7 @@ NOTHING: Mapping[str, Any] = {
     "levels": (),
     "landmarks": (),
     "measurements": (),
+    "decisions": (),
     "withheld": (),
     "notes": (),
 }
@@ -36,7 +38,7 @@ def answered(work: Work, *, spec: PipelineSpec, identity: Identity) -> Findings:
     """Return the findings of a study that was judged, with what was withheld."""
     said: dict[str, Any] = {**NOTHING, "facing": work.image.facing, "notes": work.image.notes}
     for product in work.products.values():
-        for field, value in _said(product).items():
+        for field, value in _said(product, work).items():
             said[field] = said[field] + value if field in ADDED else value
     return Findings(
         status="partial" if said["withheld"] else "answered",
@@ -73,18 +75,20 @@ def view(work: Work, *, title: str) -> View:
                 shown |= {"labelled": product}
             case Classified():
                 shown |= {"crops": product.crops, "crop_px": product.stage.size_px}
+            case Sliced():
+                shown |= {"crops": product.maps[:1], "crop_px": product.stage.size_px}
             case np.ndarray():
-                shown |= {"heat": product}
+                shown |= {"heat": product[: len(shown["crops"])]}
     return View(title, work.image, **shown)
 
 
 def logits(work: Work) -> dict[str, float]:
     """Return the raw score of each level that was classified."""
-    scored = (each for each in work.products.values() if isinstance(each, Classified))
+    scored = (each for each in work.products.values() if isinstance(each, (Classified, Sliced)))
     return {name: score for each in scored for name, score in each.logits.items()}
 
 
-def _said(product: object) -> dict[str, Any]:
+def _said(product: object, work: Work) -> dict[str, Any]:
     """Return the fields of the findings that a stage's product fills."""
     match product:
         case Levelled():
@@ -96,6 +100,8 @@ def _said(product: object) -> dict[str, Any]:
             }
         case Classified():
             return {"levels": _levels(product)}
+        case Sliced():
+            return {"decisions": (_decision(product, work.images),), "notes": (product.stage.note,)}
         case Placed():
             return {"landmarks": product.said}
         case Measured():  # which does not believe every point
@@ -116,7 +122,6 @@ def _levels(found: Classified) -> tuple[Level, ...]:
     for disc, crop, score in zip(
         found.spine.discs, found.crops, found.scores.tolist(), strict=True
     ):
-        a, b, c, d = (rounded(point) for point in crop_corners(crop, stage.size_px))
         positive = score >= stage.threshold
         answers.append(
             Level(
@@ -124,7 +129,33 @@ def _levels(found: Classified) -> tuple[Level, ...]:
                 probability=round(score, 4),
                 positive=positive,
                 decision=stage.positive if positive else stage.negative,
-                box_px=(a, b, c, d),
+                box_px=_box(crop, stage.size_px),
             )
         )
     return tuple(answers)
+
+
+def _decision(found: Sliced, images: Sequence[Image]) -> Decision:
+    """Return the answer of a stack, its slices in order of their place."""
+    stage = found.stage
+    study = found.logit, *found.outputs["logits"][:, 0].tolist()
+    score, *scores = probabilities({"logits": np.array(study, np.float32)[:, None]}).tolist()
+    positive = score >= stage.threshold
+    slices = [
+        SliceScore(
+            source=image.source, probability=round(each, 4), box_px=_box(to_image, stage.size_px)
+        )
+        for image, to_image, each in zip(images, found.maps, scores, strict=True)
+    ]
+    return Decision(
+        question=stage.question,
+        probability=round(score, 4),
+        positive=positive,
+        decision=stage.positive if positive else stage.negative,
+        slices=tuple(slices),
+    )
+
+
+def _box(crop: Affine, size_px: tuple[int, int]) -> Box:
+    a, b, c, d = (rounded(point) for point in crop_corners(crop, size_px))
+    return a, b, c, d

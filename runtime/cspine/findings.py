@@ -54,13 +54,14 @@ class Source(Struct, frozen=True, kw_only=True):
     """The instance that was judged, by the UIDs it came with and by its pixels.
 
     ``pixels`` is the SHA-256 of the pixel data as they are stored; a UID that is not stated, or
-    not a valid one, is empty.
+    not a valid one, is empty. ``frame`` is that of a multi-frame object, its number from 1.
     """
 
     study_uid: str
     series_uid: str
     instance_uid: str
     pixels: str
+    frame: int | None = None
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -71,6 +72,10 @@ class Identity(Struct, frozen=True, kw_only=True):
     backend: str
     precision: str
     target: str | None
+
+
+Corner = tuple[float, float]
+Box = tuple[Corner, Corner, Corner, Corner]
 
 
 class Vertebra(Struct, frozen=True, kw_only=True):
@@ -92,9 +97,7 @@ class Level(Struct, frozen=True, kw_only=True):
     probability: float
     positive: bool
     decision: str
-    box_px: tuple[
-        tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]
-    ]
+    box_px: Box
 
 
 class Landmark(Struct, frozen=True, kw_only=True):
@@ -124,6 +127,24 @@ class Measurement(Struct, frozen=True, kw_only=True):
     calibration: Calibration | None
 
 
+class SliceScore(Struct, frozen=True, kw_only=True):
+    """What one slice of a stack says, and the corners (x, y) of what was looked at of it."""
+
+    source: Source | None
+    probability: float
+    box_px: Box
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """The answer to a question about the study; the slice in the middle of the stack is first."""
+
+    question: str
+    probability: float
+    positive: bool
+    decision: str
+    slices: tuple[SliceScore, ...]
+
+
 class Withheld(Struct, frozen=True, kw_only=True):
     """A level or a measurement that was asked for and not answered, and why."""
 
@@ -150,6 +171,7 @@ class Findings(Struct, frozen=True, kw_only=True):
     levels: tuple[Level, ...]
     landmarks: tuple[Landmark, ...]
     measurements: tuple[Measurement, ...]
+    decisions: tuple[Decision, ...]
     withheld: tuple[Withheld, ...]
     notes: tuple[str, ...]
     disclaimer: str = NOT_FOR_DIAGNOSIS

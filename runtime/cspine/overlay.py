@@ -19,6 +19,8 @@ from cspine.picture.canvas import (
     text,
     wrapped,
 )
+from cspine.picture.decisions import draw_frame, list_decisions
+from cspine.picture.heat import draw_heat
 from cspine.picture.levels import draw_levels, list_levels
 from cspine.picture.sagittal import draw_measurements, list_measurements
 from cspine.transform import scaling
@@ -37,7 +39,11 @@ def overlay_png(findings: Findings, view: View) -> bytes:
     width = round(HEIGHT * columns * aspect / rows)
     to_display = scaling(width / columns, HEIGHT / rows)
     picture = grey(view.image.levels(), (width, HEIGHT))
+    positive = [each.positive for each in findings.levels]
+    positive += [each.positive for each in findings.decisions]
+    draw_heat(picture, positive, view, to_display)
     draw_levels(picture, findings, view, to_display)
+    draw_frame(picture, findings, view, to_display)
     draw_measurements(picture, findings, to_display)
     canvas = np.full((HEIGHT, width + PANEL, 3), BACKGROUND, np.uint8)
     canvas[:, :width] = picture
@@ -54,7 +60,8 @@ def _draw_panel(panel: Canvas, findings: Findings, title: str) -> None:
         text(panel, line, (MARGIN, y), 28, WHITE, weight=600)
         y += 36
     text(panel, _nature(findings), (MARGIN, y), 22, GREY)
-    y = list_measurements(panel, findings, list_levels(panel, findings, y + 62))
+    y = list_decisions(panel, findings, y + 62)
+    y = list_measurements(panel, findings, list_levels(panel, findings, y))
     for item in findings.withheld:
         text(panel, item.label, (MARGIN, y), 26, GREY, weight=600)
         text(panel, f"withheld: {item.code}", (MARGIN + 110, y), 18, WARNING)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from cspine.answer import answered, logits, refusal, view
@@ -75,9 +75,15 @@ class Pipeline:
         clock = Clock()
         return self._answer(lambda: study.source, lambda: self._read(study, clock), clock)
 
-    def run_image(self, image: Image) -> Outcome:
-        """Judge an image that was decoded elsewhere; nothing asks its header."""
-        return self._answer(lambda: image.source, lambda: image, Clock())
+    def run_images(self, images: Sequence[Image]) -> Outcome:
+        """Judge a film that was decoded elsewhere, or slices; nothing asks their headers.
+
+        Parameters
+        ----------
+        images
+            One, or the slice in the middle and then those about it.
+        """
+        return self._answer(lambda: images[0].source, lambda: images, Clock())
 
     def stream(self, studies: Iterable[Readable], *, ahead: int = 1) -> Iterator[Outcome]:
         """Judge studies in order, decoding the next ones while this one is inferred.
@@ -85,7 +91,7 @@ class Pipeline:
         At most ``ahead`` decoded images wait; leaving the iterator early cancels the rest.
         """
         with ThreadPoolExecutor(max_workers=1) as reader:
-            waiting: deque[tuple[Readable, Future[Image], Clock]] = deque()
+            waiting: deque[tuple[Readable, Future[Sequence[Image]], Clock]] = deque()
             try:
                 for upcoming in studies:
                     clock = Clock()
@@ -98,7 +104,7 @@ class Pipeline:
                 for _, image, _ in waiting:
                     image.cancel()
 
-    def _next(self, waiting: deque[tuple[Readable, Future[Image], Clock]]) -> Outcome:
+    def _next(self, waiting: deque[tuple[Readable, Future[Sequence[Image]], Clock]]) -> Outcome:
         study, image, clock = waiting.popleft()
         return self._answer(lambda: study.source, image.result, clock)
 
@@ -107,22 +113,25 @@ class Pipeline:
         for session in self._sessions.values():
             session.close()
 
-    def _read(self, study: Readable, clock: Clock) -> Image:
+    def _read(self, study: Readable, clock: Clock) -> Sequence[Image]:
         with clock.part("read"):
-            return study.image(self.spec.accept)
+            return study.images(self.spec.accept)
 
     def _answer(
-        self, source: Callable[[], Source | None], image: Callable[[], Image], clock: Clock
+        self,
+        source: Callable[[], Source | None],
+        images: Callable[[], Sequence[Image]],
+        clock: Clock,
     ) -> Outcome:
-        """Judge an image, or turn the refusal met on the way into the answer."""
+        """Judge images, or turn the refusal met on the way into the answer."""
         try:
-            return self._judge(image(), clock)
+            return self._judge(images(), clock)
         except Refused as refused:
             findings = refusal(refused, source(), spec=self.spec, identity=self.identity)
             return Outcome(findings, None, {}, clock.parts)
 
-    def _judge(self, image: Image, clock: Clock) -> Outcome:
-        work = Work(image, self._sessions, clock)
+    def _judge(self, images: Sequence[Image], clock: Clock) -> Outcome:
+        work = Work(images, self._sessions, clock)
         for stage in self.spec.stage:
             work.do(stage)
         findings = answered(work, spec=self.spec, identity=self.identity)

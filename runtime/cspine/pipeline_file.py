@@ -15,22 +15,28 @@ from typing import Any, get_args
 
 import msgspec
 
+from cspine.dicom.mr.wanted import WantedSeries
 from cspine.errors import SpecError, did_you_mean
 from cspine.geometry import needed_points
 from cspine.spec import (
-    Accept,
+    Answering,
     Architecture,
     Classify,
     Explain,
+    Film,
     Gate,
     Landmarks,
     Levels,
     Measure,
     Normalise,
+    OfFilms,
+    OfStacks,
     Percentile,
     PipelineSpec,
     Segment,
     Sign,
+    Slices,
+    Stack,
     Stage,
 )
 
@@ -42,11 +48,11 @@ else:  # Python 3.10, which JetPack 6 brings
 SCHEMA = 1
 SHIPPED = Path(__file__).parent / "pipelines"
 
-_REFERENCES: dict[type, tuple[str, type]] = {
-    Levels: ("masks_from", Segment),
-    Classify: ("crops_from", Levels),
-    Explain: ("map_from", Classify),
-    Measure: ("points_from", Landmarks),
+_REFERENCES: dict[type, tuple[str, tuple[type, ...]]] = {
+    Levels: ("masks_from", (Segment,)),
+    Classify: ("crops_from", (Levels,)),
+    Explain: ("map_from", (Classify, Slices)),
+    Measure: ("points_from", (Landmarks,)),
 }
 
 
@@ -117,7 +123,17 @@ def _stage_name(stage: object, index: str) -> str:
 
 
 def _known_keys() -> set[str]:
-    parts = (PipelineSpec, Accept, Gate, Architecture, Normalise, Percentile, Sign)
+    parts = (
+        PipelineSpec,
+        Film,
+        Stack,
+        WantedSeries,
+        Gate,
+        Architecture,
+        Normalise,
+        Percentile,
+        Sign,
+    )
     structs = (*parts, *get_args(Stage))
     return {field.encode_name for struct in structs for field in msgspec.structs.fields(struct)}
 
@@ -134,8 +150,12 @@ def _faults(spec: PipelineSpec) -> Iterator[str]:
         count = sum(isinstance(stage, kind) for stage in spec.stage)
         if count > 1:
             yield f"{count} stages of kind {kind.__name__.lower()!r}, expected at most one"
-    if not spec.has(Classify) and not spec.has(Measure):
-        yield "no stage of kind 'classify' or 'measure', so it answers nothing"
+    if not any(isinstance(stage, Answering) for stage in spec.stage):
+        yield "no stage of kind 'classify', 'measure' or 'slices', so it answers nothing"
+    looking = OfStacks if isinstance(spec.accept, Stack) else OfFilms
+    for stage in spec.stage:
+        if not isinstance(stage, looking):
+            yield f"stage {stage.id!r} does not look at what [accept] lets in"
     if not spec.gate.margins:
         yield "gate: no margin, so every candidate would pass"
     yield from _screen_faults(spec)
@@ -148,12 +168,13 @@ def _stage_faults(stage: Stage, seen: dict[str, Stage]) -> Iterator[str]:
         if isinstance(value, float) and not math.isfinite(value):
             yield f"{field.name} = {value} is no finite number"
     if type(stage) in _REFERENCES:
-        key, kind = _REFERENCES[type(stage)]
+        key, kinds = _REFERENCES[type(stage)]
         target = getattr(stage, key)
-        if not isinstance(seen.get(target), kind):
+        if not isinstance(seen.get(target), kinds):
+            names = " or ".join(kind.__name__.lower() for kind in kinds)
             yield (
-                f"{key} = {target!r} is no {kind.__name__.lower()} stage before it"
-                f"{did_you_mean(target, _of_kind(seen, kind))}"
+                f"{key} = {target!r} is no {names} stage before it"
+                f"{did_you_mean(target, _of_kind(seen, kinds))}"
             )
     if isinstance(stage, Levels):
         yield from _level_faults(stage, getattr(seen.get(stage.masks_from), "labels", []))
@@ -210,5 +231,5 @@ def _screen_faults(spec: PipelineSpec) -> Iterator[str]:
         yield f"accept.age_years: {youngest} is above {oldest}"
 
 
-def _of_kind(seen: dict[str, Stage], kind: type) -> list[str]:
-    return [name for name, stage in seen.items() if isinstance(stage, kind)]
+def _of_kind(seen: dict[str, Stage], kinds: tuple[type, ...]) -> list[str]:
+    return [name for name, stage in seen.items() if isinstance(stage, kinds)]

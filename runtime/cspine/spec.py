@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from cspine.codes import Code
+from cspine.dicom.mr.wanted import WantedSeries
 from cspine.geometry import C0Line, C2Reference, Lines, bodies_of
 
 Identifier = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
@@ -180,18 +181,52 @@ class Measure(Struct, frozen=True, kw_only=True, tag="measure", tag_field="kind"
         return Lines(c0=self.c0_line, c2=self.c2_reference)
 
 
-Stage = Screen | Segment | Levels | Classify | Explain | Landmarks | Measure
-Network = Screen | Segment | Classify | Landmarks
-Framed = Screen | Segment | Landmarks
+class Slices(Struct, frozen=True, kw_only=True, tag="slices", tag_field="kind"):
+    """A network that judges each slice of a stack by a frame in its middle, and one answer of all.
+
+    ``aggregate`` says which logit is that of the study: the mean of the slices', or the largest.
+    """
+
+    id: Identifier
+    size_px: Size
+    spacing_mm: Positive
+    grey: Grey
+    question: str
+    aggregate: Literal["mean", "largest"]
+    positive: str
+    negative: str
+    threshold: Probability
+    note: str
+    architecture: Architecture
 
 
-class Accept(Struct, frozen=True, kw_only=True):
-    """What a study must be before any network sees it."""
+Stage = Screen | Segment | Levels | Classify | Explain | Landmarks | Measure | Slices
+Network = Screen | Segment | Classify | Landmarks | Slices
+Framed = Screen | Segment | Landmarks | Slices
+Classifier = Classify | Slices
+Answering = Classify | Measure | Slices
+OfFilms = Screen | Segment | Levels | Classify | Explain | Landmarks | Measure
+OfStacks = Slices | Explain
+
+
+class Film(Struct, frozen=True, kw_only=True, tag="lateral", tag_field="view"):
+    """One lateral radiograph: what its header must state before any network sees it."""
 
     modality: list[str]
     body_part: list[str]
-    view: Literal["lateral"]
     age_years: tuple[Age, Age]
+
+
+class Stack(Struct, frozen=True, kw_only=True, tag="stack", tag_field="view"):
+    """Parallel slices of one MR series: which, and how many about its middle are judged."""
+
+    modality: list[Literal["MR"]]
+    series: WantedSeries
+    judged_slices: Annotated[int, msgspec.Meta(ge=1, le=64)]
+    age_years: tuple[Age, Age]
+
+
+Accept = Film | Stack
 
 
 class Gate(Struct, frozen=True, kw_only=True):
@@ -269,14 +304,16 @@ class PipelineSpec(Struct, frozen=True, kw_only=True):
         return ()
 
     @property
-    def level_count(self) -> int:
-        """How many disc levels are classified, which is the largest batch."""
-        return len(self.vertebrae) - 1 if self.has(Classify) else 0
+    def largest_batch(self) -> int:
+        """How many crops or slices a classifier is shown at once, at the most."""
+        if isinstance(self.accept, Stack):
+            return self.accept.judged_slices
+        return len(self.vertebrae) - 1 if self.has(Classify) else 1
 
     @property
     def threshold(self) -> float | None:
         """What the classifier decides at; ``None`` where nothing is classified."""
-        return next((stage.threshold for stage in self.stage if isinstance(stage, Classify)), None)
+        return next((each.threshold for each in self.stage if isinstance(each, Classifier)), None)
 
     @property
     def screen(self) -> Screen | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from cspine.spec import (
     Screen,
     Segment,
     Sign,
+    Slices,
     Stage,
 )
 from cspine.stages.classify import classify_feeds, crop_map, probabilities
@@ -31,6 +32,7 @@ from cspine.stages.levels import Spine, find_spine
 from cspine.stages.measure import Measured, measure
 from cspine.stages.screen import present_signs, refuse, withheld
 from cspine.stages.segment import label_map
+from cspine.stages.slices import slice_feeds, slice_maps, study_logit
 from cspine.transform import Affine, zoom
 
 Feeds = Mapping[str, Array]
@@ -60,24 +62,47 @@ class Classified:
         return dict(zip(self.spine.names, self.outputs["logits"][:, 0].tolist(), strict=True))
 
 
+@dataclass(frozen=True)
+class Sliced:
+    """Per slice the map from its frame to its pixels, the study's logit, and the raw outputs."""
+
+    maps: tuple[Affine, ...]
+    logit: float
+    outputs: Feeds
+    stage: Slices
+
+    @property
+    def logits(self) -> dict[str, float]:
+        """The raw score of the study, which findings round and squash."""
+        return {self.stage.question: self.logit}
+
+
 @dataclass
 class Work:
-    """What is known of one image so far.
+    """What is known of one film, or of the slices of one stack, so far.
 
     Attributes
     ----------
+    images
+        The one that a picture shows first: a film, or the slice in the middle and then those about
+        it, the nearest first.
     products
         What each stage left, by its id, in the order of the stages.
     signs
         What a screen saw that hides a part of the spine.
     """
 
-    image: Image
+    images: Sequence[Image]
     sessions: Mapping[str, Session]
     clock: Clock
     products: dict[str, Any] = field(default_factory=dict)
     signs: tuple[Sign, ...] = ()
     _frame: tuple[Framed, Affine, Feeds] | None = None
+
+    @property
+    def image(self) -> Image:
+        """The film, or the slice in the middle."""
+        return self.images[0]
 
     def do(self, stage: Stage) -> None:
         """Run one stage and keep what it leaves.
@@ -148,8 +173,16 @@ def _classify(stage: Classify, work: Work) -> Classified:
     return Classified(found.spine, crops, probabilities(outputs), outputs, stage)
 
 
+def _slices(stage: Slices, work: Work) -> Sliced:
+    with work.clock.part("prepare"):
+        maps = slice_maps(work.images, stage)
+        feeds = slice_feeds(work.images, maps, stage)
+    outputs = work.infer(stage, feeds)
+    return Sliced(maps, study_logit(outputs, stage), outputs, stage)
+
+
 def _explain(stage: Explain, work: Work) -> Floats:
-    looked: Classified = work.products[stage.map_from]
+    looked: Classified | Sliced = work.products[stage.map_from]
     with work.clock.part(stage.id):
         return activation_maps(looked.outputs)
 
@@ -175,4 +208,5 @@ _STEPS: Mapping[type[Stage], Callable[[Any, Work], Any]] = {
     Explain: _explain,
     Landmarks: _landmarks,
     Measure: _measure,
+    Slices: _slices,
 }

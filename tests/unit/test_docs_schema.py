@@ -175,7 +175,7 @@ def test_every_other_list_is_complete():
 
 def test_the_pipeline_file_is_read():
     parsed = parse_spec(example("Pipeline file", "toml").encode(), where="docs/formats.md")
-    assert parsed.level_count == 3
+    assert parsed.largest_batch == 3
 
 
 def test_the_manifest_is_sealed():

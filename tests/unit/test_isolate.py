@@ -38,7 +38,7 @@ def reader() -> Iterator[IsolatedReader]:
 def told(study: Readable, accept: Accept) -> list[object]:
     """Everything that reading a study's image says."""
     try:
-        image = study.image(accept)
+        image = study.images(accept)[0]
     except Refused as refused:
         return [refused.refusal, study.source]
     grey = image.grey
@@ -93,25 +93,25 @@ def test_studies_can_be_asked_in_any_order_and_again(
     source = second.source
     assert isinstance(source, Source)
     assert source.study_uid == "1.2.3.2"
-    pixels = second.image(spec.accept).pixels
+    pixels = second.images(spec.accept)[0].pixels
     reader.find_studies([folder / "letter.txt"])  # another batch in between
-    assert np.array_equal(second.image(spec.accept).pixels, pixels)
-    assert first.image(spec.accept).shape == (8, 6)
+    assert np.array_equal(second.images(spec.accept)[0].pixels, pixels)
+    assert first.images(spec.accept)[0].shape == (8, 6)
     with pytest.raises(Refused):
-        third.image(spec.accept)
+        third.images(spec.accept)[0]
     reader.close()
-    assert first.image(spec.accept).pixels.flags.owndata
+    assert first.images(spec.accept)[0].pixels.flags.owndata
 
 
 def test_files_that_change_are_noticed(
     reader: IsolatedReader, radiograph: Dataset, folder: Path, spec: PipelineSpec
 ) -> None:
     study = reader.find_studies([folder])[0][0]
-    study.image(spec.accept)
+    study.images(spec.accept)[0]
     another(radiograph, 9).save_as(folder / "0.dcm", enforce_file_format=True)
     reader.close()
     with pytest.raises(StudyError, match="the files changed while they were read"):
-        study.image(spec.accept)
+        study.images(spec.accept)[0]
 
 
 def zipped(path: Path, datasets: Iterable[Dataset]) -> Path:
@@ -134,7 +134,7 @@ def test_a_process_holds_no_films_beside_their_headers(
         studies, unreadable = reader.find_studies([path])
         assert (len(studies), unreadable) == (30, [])
         for study in (*studies, *studies):
-            assert study.image(spec.accept).shape == (2000, 2000)
+            assert study.images(spec.accept)[0].shape == (2000, 2000)
         child = reader._child
         assert child
         status = Path(f"/proc/{child._process.pid}/status").read_text()
@@ -150,7 +150,7 @@ def test_more_archives_than_a_process_may_open(
     with IsolatedReader() as reader:
         studies, unreadable = reader.find_studies(paths)
         assert (len(studies), unreadable) == (300, [])
-        assert studies[-1].image(spec.accept).shape == (8, 6)
+        assert studies[-1].images(spec.accept)[0].shape == (8, 6)
 
 
 def slow(radiograph: Dataset, path: Path) -> Path:
@@ -177,7 +177,7 @@ def test_a_file_that_takes_too_long_costs_no_other(
             "send the file again, or leave it out",
         ]
         assert len(studies) == 3
-        assert studies[0].image(spec.accept).shape == (8, 6)
+        assert studies[0].images(spec.accept)[0].shape == (8, 6)
         assert reader.find_studies([folder / "1-slow.dcm"])[0] == []
 
 
@@ -192,7 +192,7 @@ def test_a_reader_that_died_in_between_is_renewed(
         child._process.wait()
         studies, _ = reader.find_studies([folder])
         assert len(studies) == 3
-        assert study.image(spec.accept).shape == (8, 6)
+        assert study.images(spec.accept)[0].shape == (8, 6)
 
 
 def test_more_than_the_memory_allowed_is_refused(
@@ -207,7 +207,7 @@ def test_more_than_the_memory_allowed_is_refused(
     with IsolatedReader() as reader:
         study = reader.find_studies([path])[0][0]
         with pytest.raises(Refused, match=r"The pixels cannot be decoded \(MemoryError\)"):
-            study.image(spec.accept)
+            study.images(spec.accept)[0]
         child = reader._child
         assert child
         status = Path(f"/proc/{child._process.pid}/status").read_text()
@@ -392,7 +392,7 @@ def test_nonsense_ends_the_process(captured: Callable[..., IsolatedReader], answ
 
 def image_of(reader: IsolatedReader, accept: Accept) -> Image:
     (study,), _ = reader.find_studies([Path("x.dcm")])
-    return study.image(accept)
+    return study.images(accept)[0]
 
 
 def test_what_the_other_tests_change_is_an_image(
@@ -428,7 +428,7 @@ def test_an_image_that_is_none_is_refused(
     reader = captured(framed(BEGUN) + framed(LISTED), answer)
     (study,), _ = reader.find_studies([Path("x.dcm")])
     with pytest.raises(Refused) as caught:
-        study.image(spec.accept)
+        study.images(spec.accept)[0]
     assert caught.value.refusal.code == "UNSUPPORTED_OBJECT"
     assert caught.value.refusal.reason == "Reading the image stopped the reader (exit code 3)."
     assert study.source

@@ -14,6 +14,7 @@ from cspine.pipeline_file import load_spec, parse_spec, shipped_spec
 from cspine.spec import (
     Classify,
     Explain,
+    Film,
     Landmarks,
     Levels,
     Measure,
@@ -46,9 +47,9 @@ def test_the_shipped_pipeline_says_what_it_is(spec: PipelineSpec) -> None:
     assert [type(stage) for stage in spec.stage] == [Screen, Segment, Levels, Classify, Explain]
     assert [stage.id for stage in spec.networks] == ["screen", "localise", "classify"]
     assert spec.screen is spec.stage[0]
-    assert spec.level_count == 6
+    assert spec.largest_batch == 6
     assert 0 < spec.only(Classify).threshold < 1
-    assert spec.accept.view == "lateral"
+    assert isinstance(spec.accept, Film)
 
 
 def test_a_pipeline_may_measure_and_classify_nothing() -> None:
@@ -56,7 +57,7 @@ def test_a_pipeline_may_measure_and_classify_nothing() -> None:
     assert [type(stage) for stage in spec.stage] == [Screen, Landmarks, Measure]
     assert [stage.id for stage in spec.networks] == ["screen", "landmarks"]
     assert spec.vertebrae == ("C2", "C3", "C4", "C5", "C6", "C7", "T1")
-    assert (spec.threshold, spec.level_count) == (None, 0)
+    assert (spec.threshold, spec.largest_batch) == (None, 1)
     assert tuple(spec.only(Landmarks).points) == LANDMARKS
 
 

@@ -5,11 +5,12 @@ A patient is a number, the line of their first case, and nothing else names them
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import numpy as np
 
+from cspine.findings import Findings
 from cspine.outcome import Outcome
 from cspine.pipeline import Pipeline
 from cspine.spec import PipelineSpec
@@ -119,15 +120,21 @@ def arm_of(outcome: Outcome, case: Case, mask: Labels | None, spec: PipelineSpec
     return Arm(
         refusal=findings.refusal.code if findings.refusal else None,
         scores={
-            level.label: Score(_shortest(outcome.logits[level.label]), level.positive)
-            for level in findings.levels
-            if level.label in case.labels
+            name: Score(_shortest(outcome.logits[name]), positive)
+            for name, positive in _decided(findings)
+            if name in case.labels
         },
         dice=dice,
         numbered=numbered,
         points={mark.name: mark.position_px for mark in findings.landmarks},
         values={each.name: each.value for each in findings.measurements},
     )
+
+
+def _decided(findings: Findings) -> Iterator[tuple[str, bool]]:
+    """Yield the name and the decision of every level, or question about the study."""
+    yield from ((level.label, level.positive) for level in findings.levels)
+    yield from ((each.question, each.positive) for each in findings.decisions)
 
 
 def _shortest(logit: float) -> float:

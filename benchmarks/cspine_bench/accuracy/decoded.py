@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 from cspine.dicom.select import Study
@@ -16,7 +17,7 @@ class Decoded:
 
     def __init__(self, study: Study) -> None:
         self.study = study
-        self._found: Image | Refused | None = None
+        self._found: Sequence[Image] | Refused | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -28,11 +29,11 @@ class Decoded:
         """Where the image comes from."""
         return self.study.source
 
-    def image(self, accept: Accept) -> Image:
-        """Return the image, or refuse: the first time by decoding, then what was found."""
+    def images(self, accept: Accept) -> Sequence[Image]:
+        """Return the images, or refuse: the first time by decoding, then what was found."""
         if self._found is None:
             try:
-                self._found = self.study.image(accept)
+                self._found = self.study.images(accept)
             except Refused as refused:
                 self._found = refused
         if isinstance(self._found, Refused):

@@ -15,7 +15,7 @@ from cspine.files import write_atomic
 from cspine.findings import Refused
 from cspine.pipeline import Pipeline
 from cspine.precision import Choice, evidence_path, fp32
-from cspine.spec import Accept, Levels
+from cspine.spec import Accept, Levels, Slices
 from cspine.stages.levels import level_names
 from cspine_bench.accuracy.answers import CaseAnswers, answer, patient_numbers
 from cspine_bench.accuracy.decoded import Decoded
@@ -96,11 +96,14 @@ def verify(
 
 
 def answered_levels(bundle: Bundle) -> tuple[str, ...]:
-    """Return the level columns that a case set for this bundle must have: none if it has none."""
-    if not bundle.spec.has(Levels):
-        return ()
-    stage: Levels = bundle.spec.only(Levels)
-    return level_names(stage.vertebrae)
+    """Return the columns of truth that a case set for this bundle must have: levels, questions."""
+    names: list[str] = []
+    for stage in bundle.spec.stage:
+        if isinstance(stage, Levels):
+            names += level_names(stage.vertebrae)
+        if isinstance(stage, Slices):
+            names.append(stage.question)
+    return tuple(names)
 
 
 def _answer(
@@ -148,7 +151,7 @@ def _decoded(cases: Sequence[Case], accept: Accept) -> Iterator[tuple[Case, Deco
 def _decode(case: Case, accept: Accept) -> Decoded:
     decoded = Decoded(case.read())
     with suppress(Refused):  # which each pipeline meets again
-        decoded.image(accept)
+        decoded.images(accept)
     return decoded
 
 

@@ -199,7 +199,7 @@ def _arms(path: Path, syntax: UID) -> dict[str, Callable[[], object]]:
         return frame_feeds(image, frame_map(image, stage), stage)
 
     def judged() -> object:
-        image = Study((read_dataset(path),)).image(spec.accept)
+        image = Study((read_dataset(path),)).images(spec.accept)[0]
         return frame_feeds(image, frame_map(image, stage), stage)
 
     def theirs() -> object:

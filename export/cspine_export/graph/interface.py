@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cspine.errors import ModelError, missing_extra
-from cspine.spec import Classify, Landmarks, Network, Segment
+from cspine.spec import Classifier, Landmarks, Network, Segment
 
 try:
     import torch
@@ -56,7 +56,7 @@ class Interface:
             (1, *stage.size_px),
             ("logits",),
             meaning=_MEANINGS.get(type(stage), "probabilities"),
-            map=isinstance(stage, Classify),
+            map=isinstance(stage, Classifier),
         )
 
     @property

@@ -22,7 +22,7 @@ from cspine.dicom.element import (
 )
 from cspine.dicom.geometry import directions_of
 from cspine.findings import Refused
-from cspine.spec import Accept
+from cspine.spec import Film
 
 READABLE = {
     "1.2.840.10008.5.1.4.1.1.1": "CR",
@@ -40,7 +40,7 @@ LATERAL_CODES = frozenset({"399173006", "R-10236", "399198007", "R-10232", "3990
 BENT_CODES = frozenset({"9964006", "F-10110", "24154002", "F-10100"})
 
 
-def admit(dataset: pydicom.Dataset, accept: Accept) -> tuple[str, ...]:
+def admit(dataset: pydicom.Dataset, accept: Film) -> tuple[str, ...]:
     """Let a data set in, or refuse it.
 
     Returns
@@ -58,11 +58,11 @@ def admit(dataset: pydicom.Dataset, accept: Accept) -> tuple[str, ...]:
         *_admit_anatomy(dataset, accept),
         *_admit_view(dataset),
         *_admit_orientation(dataset),
-        *_admit_age(dataset, accept),
+        *admit_age(dataset, accept.age_years),
     )
 
 
-def _admit_object(dataset: pydicom.Dataset, accept: Accept) -> None:
+def _admit_object(dataset: pydicom.Dataset, accept: Film) -> None:
     wanted = " or ".join(accept.modality)
     sop_class = UID(uid(dataset, "SOPClassUID"))
     if READABLE.get(sop_class) not in accept.modality:
@@ -99,7 +99,7 @@ def _admit_object(dataset: pydicom.Dataset, accept: Accept) -> None:
         )
 
 
-def _admit_anatomy(dataset: pydicom.Dataset, accept: Accept) -> tuple[str, ...]:
+def _admit_anatomy(dataset: pydicom.Dataset, accept: Film) -> tuple[str, ...]:
     part = text(dataset, "BodyPartExamined")
     regions = codes(dataset, "AnatomicRegionSequence")
     if not part and not regions:
@@ -156,10 +156,17 @@ def _contradicted(what: str) -> Refused:
     )
 
 
-def _admit_age(dataset: pydicom.Dataset, accept: Accept) -> tuple[str, ...]:
+def admit_age(dataset: pydicom.Dataset, accepted: tuple[int, int]) -> tuple[str, ...]:
+    """Let a patient in by age, which notes that the header does not state one.
+
+    Raises
+    ------
+    Refused
+        ``OUT_OF_SCOPE``.
+    """
     # Where both are stated, each may be the wrong one: a child is not let in by either.
     ages = [years for years in (age_years(dataset), lived_years(dataset)) if years is not None]
-    youngest, oldest = accept.age_years
+    youngest, oldest = accepted
     if not ages:
         return ("The header does not state the patient's age.",)
     if not all(youngest <= years <= oldest for years in ages):
@@ -167,7 +174,7 @@ def _admit_age(dataset: pydicom.Dataset, accept: Accept) -> tuple[str, ...]:
             "OUT_OF_SCOPE",
             f"The header states an age outside of {youngest} to {oldest} years, for which the "
             "models were not made.",
-            remedy="Have the film read without this software.",
+            remedy="Have the images read without this software.",
         )
     return ()
 

@@ -130,11 +130,12 @@ def _judge(
     if request.accept is None:
         return
     try:
-        image = study.image(request.accept)
+        images = study.images(request.accept)
     except Refused as refused:
         send(reports, Refusing(refusal=refused.refusal))
     else:
-        show(reports, image)
+        for left, image in zip(reversed(range(len(images))), images, strict=True):
+            show(reports, image, left=left)
 
 
 def _confine() -> None:

@@ -7,7 +7,7 @@ that kills or stalls it is reported, and a new reader goes on without it.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,8 +59,8 @@ class IsolatedStudy:
         """What names it; ``None`` if reading that was stopped."""
         return self.reader.source(self)
 
-    def image(self, accept: Accept) -> Image:
-        """Return the image to judge.
+    def images(self, accept: Accept) -> Sequence[Image]:
+        """Return the film to judge, or the slices, the one in the middle first.
 
         Raises
         ------
@@ -69,7 +69,7 @@ class IsolatedStudy:
         StudyError
             If the files are not the same any more.
         """
-        return self.reader.image(self, accept)
+        return self.reader.images(self, accept)
 
 
 class IsolatedReader:
@@ -115,16 +115,20 @@ class IsolatedReader:
                     self._asked(study, None)
             return study.batch.sources[study.place]
 
-    def image(self, study: IsolatedStudy, accept: Accept) -> Image:
-        """Return a study's image; see :meth:`IsolatedStudy.image`."""
+    def images(self, study: IsolatedStudy, accept: Accept) -> Sequence[Image]:
+        """Return a study's images; see :meth:`IsolatedStudy.images`."""
         with self._lock, self._refusing():
             child = self._asked(study, accept)
             report = child.report()
             if isinstance(report, Refusing):
                 told = report.refusal
                 raise Refused(told.code, printable(told.reason), remedy=printable(told.remedy))
-            if isinstance(report, Showing):
-                return child.image(report)
+            images: list[Image] = []
+            while isinstance(report, Showing):
+                images.append(child.image(report))
+                if not report.left:
+                    return images
+                report = child.expect(Showing)
             raise child.stopped()
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -11,18 +11,19 @@ from typing import Protocol
 import pydicom
 
 from cspine.codes import CODES, precedence
-from cspine.dicom.admit import admit
+from cspine.dicom.admit import admit, admit_age
 from cspine.dicom.collect import PassedOver, all_datasets
 from cspine.dicom.dataset import pixels_forgotten, source_of
 from cspine.dicom.element import uid
 from cspine.dicom.identity import distinct, of_one_patient, source_now
 from cspine.dicom.media import Listing, dicom_files
+from cspine.dicom.mr.choice import stack
 from cspine.dicom.rank import Rank, number_of, rank_of, reason
 from cspine.dicom.read import read_image
 from cspine.errors import StudyError
 from cspine.findings import Refused, Source
 from cspine.image import Image
-from cspine.spec import Accept
+from cspine.spec import Accept, Film, Stack
 
 
 class Readable(Protocol):
@@ -33,8 +34,14 @@ class Readable(Protocol):
         """What names it, for an answer that is about the study as a whole."""
         ...
 
-    def image(self, accept: Accept) -> Image:
-        """Return the image to judge, or raise :class:`~cspine.findings.Refused`."""
+    def images(self, accept: Accept) -> Sequence[Image]:
+        """Return the film to judge, or the slices, the one in the middle first.
+
+        Raises
+        ------
+        Refused
+            If there is nothing to judge.
+        """
         ...
 
 
@@ -71,19 +78,33 @@ class Study:
         """What names its first instance, for an answer that is about the study."""
         return source_now(self.instances[0])
 
-    def image(self, accept: Accept) -> Image:
-        """Choose the image to judge and decode it; its notes say how it was chosen.
+    def images(self, accept: Accept) -> Sequence[Image]:
+        """Choose what to judge and decode it; notes of the first image say how it was chosen.
+
+        Returns
+        -------
+        sequence of Image
+            A film, or the slices about the middle of a stack, the nearest to it first.
 
         Raises
         ------
         Refused
             If there is none to choose, or it cannot be decoded.
         """
+        return self._slices(accept) if isinstance(accept, Stack) else (self._film(accept),)
+
+    def _film(self, accept: Film) -> Image:
         selection = select(self, accept)
         with pixels_forgotten(selection.dataset):
             image = read_image(selection.dataset)
             source = source_of(selection.dataset)
         return replace(image, source=source, notes=(*selection.notes, *image.notes))
+
+    def _slices(self, accept: Stack) -> Sequence[Image]:
+        admit_age(self.instances[0], accept.age_years)
+        found = stack(self, accept.series)
+        middle, *others = found.from_middle(accept.judged_slices)
+        return (replace(middle, notes=found.notes), *others)
 
 
 @dataclass(frozen=True)
@@ -153,7 +174,7 @@ def read_all(paths: Iterable[Path]) -> list[Study]:
     return studies
 
 
-def select(study: Study, accept: Accept) -> Selection:
+def select(study: Study, accept: Film) -> Selection:
     """Choose the image of a study that the pipeline judges.
 
     Copies of one object count as one. Among the admitted images the choice goes by, one after the

@@ -19,6 +19,7 @@ from cspine.image import Facing, GreyScale, Image
 from cspine.spec import Accept
 
 MAXIMUM_HEADER_BYTES = 16 << 20
+MAXIMUM_IMAGES = 64  # of a study: as many slices as a pipeline may judge
 Count = Annotated[int, msgspec.Meta(ge=1, le=MAXIMUM_PIXELS)]
 Shape = tuple[Count, Count]
 _Array = npt.NDArray[Any]
@@ -74,7 +75,12 @@ class Refusing(_Message, frozen=True, kw_only=True):
 
 
 class Showing(_Message, frozen=True, kw_only=True):
-    """An image; its pixels follow and, unless they are levels already, a level for each word."""
+    """An image; its pixels follow and, unless they are levels already, a level for each word.
+
+    ``left`` says how many more images of the study follow it.
+    """
+
+    left: Annotated[int, msgspec.Meta(ge=0, le=MAXIMUM_IMAGES)]
 
     dtype: Literal["uint8", "uint16", "float32"]
     shape: Shape
@@ -104,9 +110,10 @@ def send(stream: BinaryIO, message: Request | Report, *arrays: _Array) -> None:
     stream.flush()
 
 
-def show(stream: BinaryIO, image: Image) -> None:
-    """Write an image."""
+def show(stream: BinaryIO, image: Image, *, left: int) -> None:
+    """Write an image, and how many more follow."""
     showing = Showing(
+        left=left,
         dtype=str(image.pixels.dtype),  # type: ignore[arg-type]  # the receiver checks it
         shape=image.pixels.shape,
         span=image.grey.span if image.grey else None,

@@ -26,7 +26,7 @@ from cspine.errors import BackendError
 from cspine.files import sha256
 from cspine.onnxfile import read_onnx
 from cspine.precision import Precision
-from cspine.spec import Classify, Network
+from cspine.spec import Classifier, Network
 
 
 def build_engines(
@@ -151,12 +151,12 @@ def _inspected(plan: bytes, aim: Aim) -> tuple[Layer, ...]:
 
 
 def _batch(bundle: Bundle, stage: Network) -> tuple[int, ...]:
-    """Return the batches to be fast at: one image, or doublings up to one crop per level."""
-    if not isinstance(stage, Classify):
+    """Return the batches to be fast at: one image, or doublings up to every crop or slice."""
+    if not isinstance(stage, Classifier):
         return (1,)
-    levels = bundle.spec.level_count
-    doublings = [1 << power for power in range(levels.bit_length()) if 1 << power < levels]
-    return (*doublings, levels)
+    most = bundle.spec.largest_batch
+    doublings = [1 << power for power in range(most.bit_length()) if 1 << power < most]
+    return (*doublings, most)
 
 
 def _profile(stage: Network, rows: int) -> Profile:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import cv2
-import numpy as np
 
 from cspine.findings import Findings, Level
 from cspine.outcome import View
@@ -28,9 +27,8 @@ NAME = 0.10
 
 
 def draw_levels(picture: Canvas, findings: Findings, view: View, to_display: Affine) -> None:
-    """Draw the heat of positive levels, then every level over it."""
-    _draw_heat(picture, findings, view, to_display)
-    for level, crop in zip(findings.levels, view.crops, strict=True):
+    """Draw every level over the radiograph and its heat."""
+    for level, crop in zip(findings.levels, view.crops, strict=False):
         _draw_level(picture, level, to_display @ crop, view.crop_px)
 
 
@@ -44,26 +42,6 @@ def list_levels(panel: Canvas, findings: Findings, y: int) -> int:
         text(panel, level.decision, (MARGIN + 340, y - 1), 17, colour)
         y += 54
     return y
-
-
-def _draw_heat(picture: Canvas, findings: Findings, view: View, to_display: Affine) -> None:
-    if view.heat is None:
-        return
-    rows, columns = picture.shape[:2]
-    total = np.zeros((rows, columns), np.float32)
-    for level, crop, heat in zip(findings.levels, view.crops, view.heat, strict=True):
-        if level.positive:
-            smooth = cv2.resize(heat, view.crop_px[::-1], interpolation=cv2.INTER_CUBIC)
-            matrix = (to_display @ crop).matrix
-            moved = cv2.warpAffine(smooth, matrix, (columns, rows), flags=cv2.INTER_LINEAR)
-            np.maximum(total, moved, out=total)
-    if total.max() <= 0:
-        return
-    total = np.clip(total / total.max(), 0, 1)
-    colours = cv2.applyColorMap((total * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
-    # Weak evidence stays transparent so that the bone beneath it is still read.
-    alpha = (0.6 * total**1.5)[..., None]
-    picture[:] = (picture * (1 - alpha) + colours * alpha).astype(np.uint8)
 
 
 def _draw_level(picture: Canvas, level: Level, crop: Affine, size: tuple[int, int]) -> None:

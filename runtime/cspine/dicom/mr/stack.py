@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -95,6 +96,15 @@ class Stack:
         nearest = sorted(range(len(self.slices)), key=rank)[:count]
         return tuple(self.slices[place] for place in sorted(nearest))
 
+    def from_middle(self, count: int) -> tuple[Image, ...]:
+        """Return the images of :meth:`around_middle`, the one in the middle first, then by place.
+
+        Of a multi-frame object each names its frame.
+        """
+        middle = self.slices[self.middle]
+        others = [each for each in self.around_middle(count) if each is not middle]
+        return tuple(each.image for each in (middle, *others))
+
     def nearest_to(self, point_mm: npt.ArrayLike) -> int:
         """Return the index of the slice that a point of the patient, shape (3,), lies nearest to.
 
@@ -153,7 +163,8 @@ def _decoded(frames: tuple[Frame, ...], levels: Floats) -> Iterator[Source]:
             turned[:] = frame.turn.pixels(read_slice(dataset, frame=frame.index).values)
             if name not in sources:
                 sources[name] = source_of(dataset)
-            yield sources[name]
+            several = "NumberOfFrames" in dataset
+            yield msgspec.structs.replace(sources[name], frame=frame.index + 1 if several else None)
 
 
 def _slice(frame: Frame, levels: Floats, source: Source, canal: float | None) -> MRSlice:
