@@ -1,0 +1,109 @@
+"""All of a neck, cut by sagittal planes into label maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine_phantom.mr.bones import arches, bodies
+from cspine_phantom.mr.column import column
+from cspine_phantom.mr.disease import Disease, generator
+from cspine_phantom.mr.head import head, stem
+from cspine_phantom.mr.soft import envelope, nape, throat
+from cspine_phantom.mr.solid import Drawn, Solids
+from cspine_phantom.mr.stenosis import canal
+from cspine_phantom.patients import Patient
+from cspine_phantom.scene.shapes import Points
+
+LabelMap = NDArray[np.uint8]
+
+PITCH_MM = 0.5
+"""Of a label map: finer than what any series resolves."""
+
+_BEFORE_MM, _BEHIND_MM, _ABOVE_MM, _BELOW_MM = 135.0, 110.0, 150.0, 150.0
+_SHAPE = round((_ABOVE_MM + _BELOW_MM) / PITCH_MM), round((_BEFORE_MM + _BEHIND_MM) / PITCH_MM)
+_SHIFT = 4  # fractional bits of a drawn position
+
+
+class Part(Protocol):
+    """Something that a sagittal plane cuts."""
+
+    def cut(self, side_mm: float) -> list[Drawn]:
+        """Return what a plane so far to the left of the midline meets, in order of drawing."""
+        ...
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """What lies in the scanner.
+
+    Positions are (x, y) in millimetres of the patient from `centre`, x towards the back, y towards
+    the feet, and how far a plane lies to the left of the midline.
+
+    Attributes
+    ----------
+    parts
+        Later ones lie over earlier ones.
+    scale
+        What the parts' millimetres are multiplied by.
+    centre
+        (2,) in the parts' millimetres: what an image is centred on.
+    sections
+        Where axial slices are taken: (2,) position and the angle by which they rise to the back,
+        radians.
+    """
+
+    parts: tuple[Part, ...]
+    scale: float
+    centre: Points
+    sections: tuple[tuple[Points, float], ...]
+
+    def plane(self, side_mm: float) -> LabelMap:
+        """Return the labels of a sagittal plane, (rows, columns) at `PITCH_MM`."""
+        labels = np.zeros(_SHAPE, np.uint8)
+        drawn = [each for part in self.parts for each in part.cut(side_mm / self.scale)]
+        if not drawn:  # beside the body
+            return labels
+        ends = np.cumsum([len(each.outline) for each in drawn])
+        points = np.concatenate([each.outline for each in drawn])
+        at = self.pixel((points - self.centre) * self.scale)
+        fixed = np.rint(at * 2**_SHIFT).astype(np.int32)
+        for each, outline in zip(drawn, np.split(fixed, ends[:-1]), strict=True):
+            if each.line_mm:
+                wide = max(1, round(each.line_mm * self.scale / PITCH_MM))
+                cv2.polylines(labels, [outline], False, each.label, wide, cv2.LINE_8, _SHIFT)
+            else:
+                cv2.fillPoly(labels, [outline], each.label, cv2.LINE_8, _SHIFT)
+        return labels
+
+    def pixel(self, points: Points) -> Points:
+        """Return (column, row) on a label map of positions, (..., 2)."""
+        return (points + np.array([_BEFORE_MM, _ABOVE_MM])) / PITCH_MM - 0.5
+
+
+def neck(patient: Patient, disease: Disease) -> Anatomy:
+    """Return the neck of a patient with a disease, centred on the canal at C4/5."""
+    rng = generator(patient.seed, patient.number, stream="anatomy")
+    own = column(patient, rng=rng)
+    inside = canal(own, disease, rng=rng)
+    behind = [
+        *envelope(own, patient, rng=rng), *nape(own, rng=rng), *throat(own, rng=rng),
+        *head(own, rng=rng), *arches(own, rng=rng),
+    ]  # fmt: skip
+    before = [*bodies(own, inside, rng=rng), *stem(own)]
+    centre = (own.poses[2].centre + own.poses[3].centre) / 2 + np.array([13.0, 0.0])
+    sections = []
+    for upper, lower in pairwise(own.poses[1:6]):
+        at = (upper.centre + lower.centre) / 2 + np.array([8.0, 0.0])
+        sections.append(((at - centre) * patient.scale, (upper.lean + lower.lean) / 2))
+    return Anatomy(
+        parts=(Solids(behind), inside, Solids(before)),
+        scale=patient.scale,
+        centre=centre,
+        sections=tuple(sections),
+    )
