@@ -62,13 +62,12 @@ class Move:
 def draw_move(size_px: tuple[int, int], rng: np.random.Generator, *, upside_down: float) -> Move:
     """Draw a move; a part of them, `upside_down`, turns over."""
     rows, columns = size_px
-    turn = cv2.getRotationMatrix2D(
-        (columns / 2, rows / 2), rng.uniform(-12, 12), rng.uniform(0.85, 1.18)
-    )
+    angle, size = rng.uniform(-12, 12), rng.uniform(0.85, 1.18)
+    turn = np.asarray(cv2.getRotationMatrix2D((columns / 2, rows / 2), angle, size), np.float64)
     turn[:, 2] += rng.uniform(-1, 1, 2) * (0.08 * columns, 0.08 * rows)
     return Move(
         size_px,
-        Affine(np.asarray(turn, np.float64)),
+        Affine(turn),
         mirrored=rng.random() < 0.5,
         turned_over=rng.random() < upside_down,
     )

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from cspine.stages.landmarks import decode
 from torch import nn
 
 from cspine.dicom.read import read_image
 from cspine.spec import Landmarks, PipelineSpec
 from cspine.stages.frame import frame_feeds, frame_map
+from cspine.stages.landmarks import decode
 from cspine.transform import Points
 from cspine_export.architecture import build_network
 from cspine_phantom.faults.film import Fault
@@ -148,7 +148,7 @@ def wanted(
         Shapes (N, points, columns) and (N, points, rows), float32; the sum of each line is 1.
     """
     size = np.array(size_px[::-1])
-    seen = ((points > -0.5) & (points < size - 0.5)).all(axis=-1)
+    seen = np.asarray(((points > -0.5) & (points < size - 0.5)).all(axis=-1))
     axes = []
     for axis, length in enumerate(size.tolist()):
         off = (np.arange(length) - np.where(seen, points[..., axis], 0)[..., None]) / sigma_px
@@ -171,7 +171,8 @@ def place_loss(logits: Tensor, across: Tensor, down: Tensor) -> Tensor:
         See :func:`wanted`.
     """
     expected = ((logits @ across[..., None])[..., 0] * down).sum(-1)
-    known = sum(torch.special.xlogy(line, line).sum(-1) for line in (across, down))
+    known: Tensor = torch.special.xlogy(across, across).sum(-1)
+    known = known + torch.special.xlogy(down, down).sum(-1)
     return (logits.flatten(2).logsumexp(2) - expected + known).mean()
 
 
