@@ -1,0 +1,125 @@
+"""Where the slices of a series lie, in the neck and in the patient.
+
+The neck's own axes are (left, back, feet), millimetres from where the canal is at C4/5. The
+patient's are those of DICOM (PS3.3 C.7.6.2): left, back and head. A patient does not lie straight,
+so one is turned against the other by a few degrees, and so is a stack against the neck.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+"""(3,)"""
+
+
+@dataclass(frozen=True)
+class Lying:
+    """How a patient lies in the scanner: one affine map from neck to patient coordinates."""
+
+    matrix: NDArray[np.float64]  # (3, 3), without reflection but for feet to head
+    middle_mm: Vector
+
+    def place(self, point: Vector) -> Vector:
+        """Return the patient coordinates of a point of the neck."""
+        placed: Vector = self.matrix @ point + self.middle_mm
+        return placed
+
+    def direct(self, direction: Vector) -> Vector:
+        """Return a direction of the neck in patient coordinates."""
+        turned: Vector = self.matrix @ direction
+        return turned
+
+
+def lie(rng: np.random.Generator) -> Lying:
+    """Return how a patient lies: turned about each axis by a few degrees."""
+    spreads = (2.0, 1.5, 1.5)
+    angles = np.deg2rad([float(np.clip(rng.normal(0, each), -4, 4)) for each in spreads])
+    turn = np.eye(3)
+    for axis, angle in enumerate(angles):
+        one = np.eye(3)
+        i, j = [(1, 2), (2, 0), (0, 1)][axis]
+        one[i, i] = one[j, j] = np.cos(angle)
+        one[i, j], one[j, i] = -np.sin(angle), np.sin(angle)
+        turn = one @ turn
+    return Lying(turn @ np.diag([1.0, 1.0, -1.0]), rng.uniform((-6, -25, -30), (6, 25, 30)))
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Parallel slices of one shape, in the neck's axes.
+
+    Attributes
+    ----------
+    middle_mm
+        Of the stack; slice k lies ``offsets_mm[k]`` from it along `normal`.
+    across, down, normal
+        Unit vectors: where a row runs to, where a column runs to, and the third.
+    """
+
+    middle_mm: Vector
+    across: Vector
+    down: Vector
+    normal: Vector
+    offsets_mm: tuple[float, ...]
+    rows: int
+    columns: int
+    pixel_mm: float
+    thickness_mm: float
+
+    def origin(self, index: int) -> Vector:
+        """Return the centre of the first pixel of a slice."""
+        half = 0.5 * self.pixel_mm
+        corner: Vector = (
+            self.middle_mm
+            + self.offsets_mm[index] * self.normal
+            - half * (self.columns - 1) * self.across
+            - half * (self.rows - 1) * self.down
+        )
+        return corner
+
+    @property
+    def spacing_mm(self) -> float:
+        """Between the centres of neighbours."""
+        return abs(self.offsets_mm[1] - self.offsets_mm[0])
+
+
+def sagittal(
+    *,
+    slices: int,
+    shape: tuple[int, int],
+    pixel_mm: float,
+    thickness_mm: float,
+    gap_mm: float,
+    roll: float,
+    pitch: float,
+    middle_mm: Vector,
+    upward: bool,
+) -> Stack:
+    """Return sagittal slices whose rows run to the back and whose columns run to the feet.
+
+    Parameters
+    ----------
+    roll, pitch
+        Angles against the neck in radians: of the slices' plane about their rows, and in it.
+    upward
+        Whether slices are counted from right to left.
+    """
+    cos, sin = np.cos(pitch), np.sin(pitch)
+    feet = np.array([0.0, -sin, cos])
+    left = np.array([1.0, 0.0, 0.0])
+    offsets = (np.arange(slices) - (slices - 1) / 2) * (thickness_mm + gap_mm)
+    return Stack(
+        middle_mm=middle_mm,
+        across=np.array([0.0, cos, sin]),
+        down=np.cos(roll) * feet + np.sin(roll) * left,
+        normal=np.cos(roll) * left - np.sin(roll) * feet,
+        offsets_mm=tuple((offsets if upward else -offsets).tolist()),
+        rows=shape[0],
+        columns=shape[1],
+        pixel_mm=pixel_mm,
+        thickness_mm=thickness_mm,
+    )

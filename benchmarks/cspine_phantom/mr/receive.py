@@ -1,0 +1,98 @@
+"""What a scanner makes of a signal: coil, resolution, noise, and whole numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine_phantom.imaging.grain import grain
+from cspine_phantom.mr.geometry import Stack
+from cspine_phantom.mr.scanners import Protocol, Scanner
+from cspine_phantom.mr.slices import Signal
+
+Stored = NDArray[np.uint16]
+
+BITS = 12
+
+_COIL_MM = 62.0  # from the middle of the canal to the elements behind the neck
+_FALL_MM = 75.0
+_LONG_MM = 120.0
+_UNEVEN = 0.035  # standard deviation of what differs within a tissue
+_UNEVEN_MM = 1.6
+
+
+def received(
+    signal: Signal,
+    stack: Stack,
+    protocol: Protocol,
+    scanner: Scanner,
+    *,
+    cord: float,
+    fat: float,
+    rng: np.random.Generator,
+) -> Stored:
+    """Return the stored images of one stack, (slices, rows, columns) uint16.
+
+    Noise is Gaussian in both channels and its magnitude Rician; it is as fine as the acquired
+    matrix, not the stored one.
+
+    Parameters
+    ----------
+    cord, fat
+        Their signals: what noise and brightness are relative to.
+    """
+    gain = coil(stack, scanner)
+    noise = cord / protocol.snr
+    scale = scanner.white / fat * rng.uniform(0.85, 1.2)
+    shape = signal.shape[1:]
+    kept = _kept(shape, protocol.resolved)
+    # Noise was as strong everywhere before the coil was levelled.
+    raw = gain ** (scanner.levelled / (1 - scanner.levelled))
+    images = np.empty(signal.shape, np.uint16)
+    for index, one in enumerate(signal):
+        texture = grain(shape, pitch_mm=stack.pixel_mm, blur_mm=_UNEVEN_MM, rng=rng)
+        sharp = np.fft.rfft2(one * gain * (1 + _UNEVEN * texture))
+        real = np.fft.irfft2(sharp * kept, shape)
+        both = _noise(shape, protocol.resolved, rng) * (noise / raw)
+        magnitude = np.hypot(real + both[0], both[1]) * scale
+        images[index] = np.clip(np.rint(magnitude), 0, 2**BITS - 1)
+    return images
+
+
+def coil(stack: Stack, scanner: Scanner) -> NDArray[np.float32]:
+    """Return the brightness that coil and saturation leave, (rows, columns); 1 in the canal."""
+    across = (np.arange(stack.columns) - (stack.columns - 1) / 2) * stack.pixel_mm
+    down = (np.arange(stack.rows) - (stack.rows - 1) / 2) * stack.pixel_mm
+    back = stack.middle_mm[1] + across[None] * stack.across[1] + down[:, None] * stack.down[1]
+    feet = stack.middle_mm[2] + across[None] * stack.across[2] + down[:, None] * stack.down[2]
+    near = 1 / (1 + ((_COIL_MM - back) / _FALL_MM) ** 2)
+    near *= 1 / (1 + (feet / _LONG_MM) ** 4)
+    near /= 1 / (1 + (_COIL_MM / _FALL_MM) ** 2)
+    left = near ** (1 - scanner.levelled)
+    if scanner.saturation:
+        left *= 0.3 + 0.7 / (1 + np.exp(-(back + 46.0 + 0.12 * feet) / 4.0))
+    return left.astype(np.float32)
+
+
+def _kept(shape: tuple[int, ...], resolved: tuple[float, float]) -> NDArray[np.float32]:
+    """Return the filter of an acquired matrix that is smaller than the stored one.
+
+    A sharp edge of it rings (Gibbs); scanners round the edge a little.
+    """
+    down = np.abs(np.fft.fftfreq(shape[0]))[:, None] * 2 / resolved[0]
+    across = np.fft.rfftfreq(shape[1])[None] * 2 / resolved[1]
+    edges = [1 / (1 + np.exp(np.clip((each - 0.97) / 0.03, -50, 50))) for each in (down, across)]
+    kept: NDArray[np.float32] = (edges[0] * edges[1]).astype(np.float32)
+    return kept
+
+
+def _noise(
+    shape: tuple[int, ...], resolved: tuple[float, float], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Return two channels of unit noise, (2, rows, columns), no finer than what is acquired."""
+    import cv2
+
+    rows, columns = (round(size * part) for size, part in zip(shape, resolved, strict=True))
+    white = rng.standard_normal((2, rows, columns), np.float32)
+    size = shape[1], shape[0]
+    return np.stack([cv2.resize(each, size, interpolation=cv2.INTER_CUBIC) for each in white])
