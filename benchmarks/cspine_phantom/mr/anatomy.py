@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from cspine_phantom.mr.bones import arches, bodies
-from cspine_phantom.mr.canal import Canal, canal
-from cspine_phantom.mr.column import Column, column
+from cspine_phantom.mr.canal import canal
+from cspine_phantom.mr.column import column
 from cspine_phantom.mr.disease import Disease, generator
-from cspine_phantom.mr.head import head
+from cspine_phantom.mr.head import head, stem
 from cspine_phantom.mr.soft import envelope, nape, throat
 from cspine_phantom.mr.solid import Drawn, Solids
 from cspine_phantom.patients import Patient
@@ -28,52 +30,63 @@ _SHAPE = round((_ABOVE_MM + _BELOW_MM) / PITCH_MM), round((_BEFORE_MM + _BEHIND_
 _SHIFT = 4  # fractional bits of a drawn position
 
 
-@dataclass(frozen=True)
-class Neck:
-    """One patient's neck.
+class Part(Protocol):
+    """Something that a sagittal plane cuts."""
 
-    Positions are (x, y) in millimetres of the patient, x towards the back, y towards the feet,
-    and how far a plane lies to the left of the midline.
+    def cut(self, side_mm: float) -> list[Drawn]:
+        """Return what a plane so far to the left of the midline meets, in order of drawing."""
+        ...
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """What lies in the scanner.
+
+    Positions are (x, y) in millimetres of the patient from `centre`, x towards the back, y towards
+    the feet, and how far a plane lies to the left of the midline.
 
     Attributes
     ----------
+    parts
+        Later ones lie over earlier ones.
     scale
-        What the column's and the canal's millimetres are multiplied by.
+        What the parts' millimetres are multiplied by.
     centre
-        (2,) the middle of the canal at C4/5: what an image of the neck is centred on.
+        (2,) in the parts' millimetres: what an image is centred on.
+    sections
+        Where axial slices are taken: (2,) position and the angle by which they rise to the front,
+        radians.
     """
 
-    column: Column
-    canal: Canal
-    behind: Solids
-    before: Solids
+    parts: tuple[Part, ...]
     scale: float
     centre: Points
+    sections: tuple[tuple[Points, float], ...]
 
     def plane(self, side_mm: float) -> LabelMap:
         """Return the labels of a sagittal plane, (rows, columns) at `PITCH_MM`."""
-        side = side_mm / self.scale
         labels = np.zeros(_SHAPE, np.uint8)
-        parts = (self.behind.cut(side), self.canal.cut(side), self.before.cut(side))
-        for drawn in (each for part in parts for each in part):
-            self._draw(labels, drawn)
+        for part in self.parts:
+            for drawn in part.cut(side_mm / self.scale):
+                self._draw(labels, drawn)
         return labels
 
     def pixel(self, points: Points) -> Points:
-        """Return (column, row) on a label map of positions in the patient's millimetres."""
-        return (points - self.centre + (_BEFORE_MM, _ABOVE_MM)) / PITCH_MM - 0.5
+        """Return (column, row) on a label map of positions, (..., 2)."""
+        return (points + (_BEFORE_MM, _ABOVE_MM)) / PITCH_MM - 0.5
 
     def _draw(self, labels: LabelMap, drawn: Drawn) -> None:
-        at = np.rint(self.pixel(drawn.outline * self.scale) * 2**_SHIFT).astype(np.int32)
+        at = self.pixel((drawn.outline - self.centre) * self.scale)
+        fixed = np.rint(at * 2**_SHIFT).astype(np.int32)
         if drawn.line_mm:
             wide = max(1, round(drawn.line_mm * self.scale / PITCH_MM))
-            cv2.polylines(labels, [at], False, drawn.label, wide, cv2.LINE_8, _SHIFT)
+            cv2.polylines(labels, [fixed], False, drawn.label, wide, cv2.LINE_8, _SHIFT)
         else:
-            cv2.fillPoly(labels, [at], drawn.label, cv2.LINE_8, _SHIFT)
+            cv2.fillPoly(labels, [fixed], drawn.label, cv2.LINE_8, _SHIFT)
 
 
-def neck(patient: Patient, disease: Disease) -> Neck:
-    """Return the neck of a patient with a disease."""
+def neck(patient: Patient, disease: Disease) -> Anatomy:
+    """Return the neck of a patient with a disease, centred on the canal at C4/5."""
     rng = generator(patient.seed, patient.number, stream="anatomy")
     own = column(patient, rng=rng)
     inside = canal(own, disease, rng=rng)
@@ -81,12 +94,15 @@ def neck(patient: Patient, disease: Disease) -> Neck:
         *envelope(own, patient, rng=rng), *nape(own, rng=rng), *throat(own, rng=rng),
         *head(own, rng=rng), *arches(own, rng=rng),
     ]  # fmt: skip
-    middle = own.poses[2].centre + own.poses[3].centre
-    return Neck(
-        column=own,
-        canal=inside,
-        behind=Solids(behind),
-        before=Solids(bodies(own, inside, rng=rng)),
+    before = [*bodies(own, inside, rng=rng), *stem(own)]
+    centre = (own.poses[2].centre + own.poses[3].centre) / 2 + (13.0, 0.0)
+    sections = []
+    for upper, lower in pairwise(own.poses[1:6]):
+        at = (upper.centre + lower.centre) / 2 + (8.0, 0.0)
+        sections.append(((at - centre) * patient.scale, (upper.lean + lower.lean) / 2))
+    return Anatomy(
+        parts=(Solids(behind), inside, Solids(before)),
         scale=patient.scale,
-        centre=(middle / 2 + (13.0, 0.0)) * patient.scale,
+        centre=centre,
+        sections=tuple(sections),
     )

@@ -95,8 +95,8 @@ def bodies(column: Column, canal: Canal, *, rng: np.random.Generator) -> list[So
             outline, half_mm=half, power=5.0, label=marrow, anchor=anchor, cortex_mm=0.6
         )
         if index:
-            vein = rounded(pose.place([(1.0, 0.3), (pose.half_depth - 1.2, -1.5),
-                                       (pose.half_depth - 1.2, 1.9)]))  # fmt: skip
+            vein = rounded(pose.place([(0.45 * pose.half_depth, 0.2), (pose.half_depth - 1.0, -0.8),
+                                       (pose.half_depth - 1.0, 1.2)]))  # fmt: skip
             solids.append(Solid(vein, LABEL["vein"], half_mm=3.0, power=2.0))
         if rng.random() < 0.16:
             solids.append(_endplate_change(pose, half, rng))
@@ -118,8 +118,10 @@ def discs(column: Column, *, rng: np.random.Generator) -> list[Solid]:
         nose = (top[0] + base[2]) / 2 + bulge * forward
         ring = np.concatenate([top, base, [nose]])
         middle = (top[1] + base[1]) / 2
-        axes = np.array([0.66, 0.62])
-        core = rounded(middle + (ring - middle) * axes)
+        # The nucleus reaches the endplates, not the ring's front and back.
+        away = ring - middle
+        ahead = (away @ forward)[:, None] * forward
+        core = rounded(middle + 0.74 * ahead + 0.9 * (away - ahead))
         solids.append(Solid(ring, LABEL["annulus"], half_mm=width, power=5.0))
         solids.append(Solid(core, FIRST_DISC + index, half_mm=0.8 * width, power=3.0))
     return solids

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ _SAC_HALF_MM = 9.8
 _CORD_HALF_MM = 6.4
 _CANAL_HALF_MM = 12.5
 _BULGE_HALF_MM = 9.5
-_CORTEX_MM = 0.9  # of an ossification with marrow in it
+_CORTEX_MM = 1.2  # of an ossification with marrow in it
 _LEAST_CORD_MM = 2.6
 _GAP_MM = 0.3  # of fluid that is left on each side of a compressed cord
 
@@ -43,8 +43,8 @@ class Canal:
         between that and the dura.
     bulge, ossified
         How far discs and osteophytes, and the ossified or thick ligament, reach into the canal.
-    cord
-        Its thickness where nothing presses on it.
+    cord, ahead
+        Its thickness where nothing presses on it, and the part of the spare room in front of it.
     side_mm, half_mm
         Middle and half width of the ossification, to the sides.
     marrow
@@ -64,6 +64,7 @@ class Canal:
     bulge: Depth
     ossified: Depth
     cord: Depth
+    ahead: Depth
     side_mm: float
     half_mm: float
     marrow: bool
@@ -104,7 +105,7 @@ class Canal:
         thick = np.clip(room - 2 * _GAP_MM, _LEAST_CORD_MM, self.cord)
         thick = smoothed(thick, 1.5)
         spare = np.maximum(room - thick, 2 * _GAP_MM)
-        middle = front + 0.46 * spare + thick / 2
+        middle = front + self.ahead * spare + thick / 2
         # What is flattened gives way to the sides.
         wide = _CORD_HALF_MM * (1 + 0.25 * (1 - thick / self.cord))
         half = thick / 2 * np.sqrt(np.maximum(1 - (side_mm / wide) ** 2, 0.0))
@@ -141,9 +142,8 @@ class Canal:
             Drawn(self.between(zero - 2.5, bulge), LABEL["annulus"]),
             Drawn(self.between(zero + 0.2, ossified), LABEL["bone"]),
         ]
-        core = ossified - 2 * _CORTEX_MM
-        if self.marrow and core.max() > 0.6:
-            inside = np.maximum(core, 0)
+        inside = np.maximum(0.6 * (ossified - 2 * _CORTEX_MM), 0)
+        if self.marrow and inside.max() > 0.5:
             drawn.append(
                 Drawn(
                     self.between(zero + 0.2 + _CORTEX_MM, 0.2 + _CORTEX_MM + inside),
@@ -192,7 +192,7 @@ class Canal:
 
 def canal(column: Column, disease: Disease, *, rng: np.random.Generator) -> Canal:
     """Return the canal of a column and what a disease has made of it."""
-    knots = [*column.head(np.array([(-17.0, -25.0), (-6.0, -11.0), (2.5, -2.5)]))]
+    knots = [*column.head(np.array([(-3.0, -7.0), (2.5, -2.5)]))]
     axis = column.poses[0]
     knots += [*axis.place([(8.2, -24.0), (7.8, -18.0), (7.2, -12.5)])]
     places = []
@@ -221,8 +221,8 @@ def canal(column: Column, disease: Disease, *, rng: np.random.Generator) -> Cana
     atlas, foramen = place_of(
         np.stack([axis.place([(7.8, -20.0)])[0], column.head(np.array([(2.5, -2.5)]))[0]])
     )
-    at = [0.0, foramen, atlas, *bodies]
-    depth = smoothed(np.interp(along, at, [44.0, 33.0, 24.0, *column.canal_mm]), 4.0)
+    at = [0.0, max(foramen, 0.5), atlas, *bodies]
+    depth = smoothed(np.interp(along, at, [34.0, 32.0, 24.0, *column.canal_mm]), 4.0)
     loss = _losses(disease, rng)
     ossified = _ossified(disease, along, bodies, discs, rng)
     bulge, yellow = np.zeros_like(along), np.zeros_like(along)
@@ -239,8 +239,9 @@ def canal(column: Column, disease: Disease, *, rng: np.random.Generator) -> Cana
     made = Canal(
         wall=wall, outwards=outwards, along=along, bodies=bodies, discs=discs, depth=depth,
         ligament=yellow, fat=fat, bulge=bulge, ossified=ossified, cord=smoothed(cord, 5.0),
+        ahead=smoothed(np.interp(along, at[:4], [0.2, 0.26, 0.42, 0.46]), 4.0),
         side_mm=float(rng.normal(0, 1.2)), half_mm=float(rng.uniform(6.5, 9.0)),
-        marrow=bool(rng.random() < 0.45), oedema=None, flow=_streaks(bodies, rng),
+        marrow=bool(rng.random() < 0.4), oedema=None, flow=_streaks(bodies, rng),
     )  # fmt: skip
     return _marked(made, rng)
 
@@ -276,7 +277,7 @@ def _ossified(
         size = joined * rng.uniform(0.75, 1.0)
         shape = np.maximum(shape, size * bump(along, discs[index], 7.5, edge_mm=2.5))
     if disease.pattern == "localised":
-        shape = bump(along, discs[disease.worst], 8.0, edge_mm=3.0)
+        shape = bump(along, discs[disease.worst], 10.0, edge_mm=3.0)
     grown: Depth = disease.thickness_mm * smoothed(shape / max(shape.max(), 1e-6), 1.5)
     return grown
 
@@ -296,8 +297,6 @@ def _streaks(bodies: Depth, rng: np.random.Generator) -> tuple[tuple[float, floa
 
 def _marked(made: Canal, rng: np.random.Generator) -> Canal:
     """Return the canal with a bright cord where it is pressed flat, in some."""
-    from dataclasses import replace
-
     front, back = made.cord_at(0.0)
     left = (back - front) / made.cord
     inside = (made.along > made.bodies[1]) & (made.along < made.bodies[6])

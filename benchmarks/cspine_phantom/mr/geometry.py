@@ -82,6 +82,11 @@ class Stack:
         return corner
 
     @property
+    def is_sagittal(self) -> bool:
+        """Whether its slices are seen from the side."""
+        return abs(float(self.normal[0])) > 0.9
+
+    @property
     def spacing_mm(self) -> float:
         """Between the centres of neighbours."""
         return abs(self.offsets_mm[1] - self.offsets_mm[0])
@@ -118,6 +123,38 @@ def sagittal(
         down=np.cos(roll) * feet + np.sin(roll) * left,
         normal=np.cos(roll) * left - np.sin(roll) * feet,
         offsets_mm=tuple((offsets if upward else -offsets).tolist()),
+        rows=shape[0],
+        columns=shape[1],
+        pixel_mm=pixel_mm,
+        thickness_mm=thickness_mm,
+    )
+
+
+def across(
+    *,
+    slices: int,
+    shape: tuple[int, int],
+    pixel_mm: float,
+    thickness_mm: float,
+    gap_mm: float,
+    rise: float,
+    middle_mm: Vector,
+) -> Stack:
+    """Return slices whose rows run to the left: axial ones, or coronal ones at right angles.
+
+    Parameters
+    ----------
+    rise
+        Angle in radians by which the columns, which run to the back, fall to the feet; a quarter
+        of a turn makes slices coronal.
+    """
+    offsets = (np.arange(slices) - (slices - 1) / 2) * (thickness_mm + gap_mm)
+    return Stack(
+        middle_mm=middle_mm,
+        across=np.array([1.0, 0.0, 0.0]),
+        down=np.array([0.0, np.cos(rise), np.sin(rise)]),
+        normal=np.array([0.0, -np.sin(rise), np.cos(rise)]),
+        offsets_mm=tuple(offsets.tolist()),
         rows=shape[0],
         columns=shape[1],
         pixel_mm=pixel_mm,

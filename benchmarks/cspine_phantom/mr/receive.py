@@ -15,10 +15,10 @@ Stored = NDArray[np.uint16]
 BITS = 12
 
 _COIL_MM = 62.0  # from the middle of the canal to the elements behind the neck
-_FALL_MM = 75.0
+_FALL_MM = 95.0
 _LONG_MM = 120.0
-_UNEVEN = 0.035  # standard deviation of what differs within a tissue
-_UNEVEN_MM = 1.6
+# Standard deviation of what differs within a tissue, and how wide it is.
+_UNEVEN = ((0.045, 0.9), (0.05, 4.0))
 
 
 def received(
@@ -41,37 +41,42 @@ def received(
     cord, fat
         Their signals: what noise and brightness are relative to.
     """
-    gain = coil(stack, scanner)
-    noise = cord / protocol.snr
+    near, left = coil(stack, scanner)
+    gain = near ** (1 - scanner.levelled) * left
+    # What levels the coil's falling sensitivity raises the noise where it fell.
+    noise = cord / protocol.snr / near**scanner.levelled
     scale = scanner.white / fat * rng.uniform(0.85, 1.2)
     shape = signal.shape[1:]
     kept = _kept(shape, protocol.resolved)
-    # Noise was as strong everywhere before the coil was levelled.
-    raw = gain ** (scanner.levelled / (1 - scanner.levelled))
     images = np.empty(signal.shape, np.uint16)
     for index, one in enumerate(signal):
-        texture = grain(shape, pitch_mm=stack.pixel_mm, blur_mm=_UNEVEN_MM, rng=rng)
-        sharp = np.fft.rfft2(one * gain * (1 + _UNEVEN * texture))
+        uneven = gain.copy()
+        for deviation, blur_mm in _UNEVEN:
+            texture = grain(shape, pitch_mm=stack.pixel_mm, blur_mm=blur_mm, rng=rng)
+            uneven *= 1 + deviation * texture
+        sharp = np.fft.rfft2(one * uneven)
         real = np.fft.irfft2(sharp * kept, shape)
-        both = _noise(shape, protocol.resolved, rng) * (noise / raw)
+        both = _noise(shape, protocol.resolved, rng) * noise
         magnitude = np.hypot(real + both[0], both[1]) * scale
         images[index] = np.clip(np.rint(magnitude), 0, 2**BITS - 1)
     return images
 
 
-def coil(stack: Stack, scanner: Scanner) -> NDArray[np.float32]:
-    """Return the brightness that coil and saturation leave, (rows, columns); 1 in the canal."""
+def coil(stack: Stack, scanner: Scanner) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the sensitivity of the coil, 1 in the canal, and what a saturation band leaves.
+
+    (rows, columns) each. The coil lies behind the neck.
+    """
     across = (np.arange(stack.columns) - (stack.columns - 1) / 2) * stack.pixel_mm
     down = (np.arange(stack.rows) - (stack.rows - 1) / 2) * stack.pixel_mm
     back = stack.middle_mm[1] + across[None] * stack.across[1] + down[:, None] * stack.down[1]
     feet = stack.middle_mm[2] + across[None] * stack.across[2] + down[:, None] * stack.down[2]
-    near = 1 / (1 + ((_COIL_MM - back) / _FALL_MM) ** 2)
-    near *= 1 / (1 + (feet / _LONG_MM) ** 4)
-    near /= 1 / (1 + (_COIL_MM / _FALL_MM) ** 2)
-    left = near ** (1 - scanner.levelled)
+    near = 1 / (1 + ((_COIL_MM - back) / _FALL_MM) ** 2) / (1 + (feet / _LONG_MM) ** 4)
+    near *= 1 + (_COIL_MM / _FALL_MM) ** 2
+    left = np.ones_like(near)
     if scanner.saturation:
-        left *= 0.3 + 0.7 / (1 + np.exp(-(back + 46.0 + 0.12 * feet) / 4.0))
-    return left.astype(np.float32)
+        left = 0.25 + 0.75 / (1 + np.exp(-(back + 46.0 - 0.25 * feet) / 4.0))
+    return near.astype(np.float32), left.astype(np.float32)
 
 
 def _kept(shape: tuple[int, ...], resolved: tuple[float, float]) -> NDArray[np.float32]:

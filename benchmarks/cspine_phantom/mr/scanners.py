@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cspine_phantom.mr.tissue import Sequence
 
@@ -109,3 +109,27 @@ SCANNERS = {
         stir=0.6, axial=0.4, localiser=0.95,
     ),
 }  # fmt: skip
+
+LOCALISER = Protocol(
+    Sequence("localiser", 9.0, 4.5, flip_deg=20.0), 256, 256, 1.02, 7.0, 3.0, 3, (0.75, 0.6), 22.0
+)
+"""Three slices in each of three directions, the same at all sites."""
+
+
+def stir_of(scanner: Scanner) -> Protocol:
+    """Return the fat-suppressed sagittal series: as T2, after an inversion that nulls fat."""
+    inversion_ms = 160.0 if scanner.field_t < 2 else 210.0
+    sequence = Sequence("STIR", 4000.0, 82.0, inversion_ms=inversion_ms, train=12)
+    down, across = scanner.t2.resolved
+    return replace(
+        scanner.t2, sequence=sequence, resolved=(0.8 * down, 0.8 * across),
+        snr=0.55 * scanner.t2.snr,
+    )  # fmt: skip
+
+
+def axial_of(scanner: Scanner) -> Protocol:
+    """Return three slices along a disc."""
+    return Protocol(
+        replace(scanner.t2.sequence, echo_ms=scanner.t2.sequence.echo_ms + 6.0),
+        256, 256, 0.66, 3.0, 0.4, 3, (0.9, 0.75), 14.0,
+    )  # fmt: skip

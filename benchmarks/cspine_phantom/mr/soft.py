@@ -24,8 +24,8 @@ def envelope(column: Column, patient: Patient, *, rng: np.random.Generator) -> l
     (outline,) = skin(column.poses, gaze=column.gaze, padding_mm=0.7 * heavy, rng=rng)
     anchor = column.poses[2].centre + np.array([4.0, 0.0])
     fat_mm = float(np.clip(5.0 + 0.45 * heavy + rng.normal(0, 1.0), 2.5, 14.0))
-    trunk = beside(column.poses[6].centre, (-190, 30), (-70, 42), (0, 26), (60, 14), (112, 10),
-                   (190, 40), (190, 260), (-190, 260))  # fmt: skip
+    trunk = beside(column.poses[6].centre, (-190, 150), (-110, 100), (-60, 70), (0, 26), (60, 14),
+                   (112, 22), (190, 60), (190, 260), (-190, 260))  # fmt: skip
     solids = []
     for shape, half, power in ((rounded(trunk), 190.0, 3.0), (outline, 66.0, 2.6)):
         solids += [
@@ -49,24 +49,33 @@ def nape(column: Column, *, rng: np.random.Generator) -> list[Solid]:
     back = near + np.stack([np.linspace(30, 30, 11), np.zeros(11)], axis=1)
     block = np.concatenate([near, back[::-1]])
     solids.append(Solid(rounded(block), LABEL["muscle"], half_mm=55.0, power=4.0))
-    for depth in (7.0, 14.0, 21.5, 28.0):
-        sway = depth + rng.normal(0, 1.2) + 1.6 * np.sin(np.linspace(0, 4, 11) + rng.uniform(0, 6))
-        line = near + np.stack([sway, np.zeros(11)], axis=1)
-        first = int(rng.integers(0, 2))
-        smooth = _through(line[first : 11 - int(rng.integers(0, 3))])
-        for middle in (8.0, 22.0):
-            solids.append(
-                Solid(smooth, LABEL["fat"], middle, 9.0, line_mm=float(rng.uniform(0.7, 1.5)))
-            )
-    # In the midline there is fat and the ligament from the occiput to the spine of C7.
-    gap = np.concatenate([near[:7], (near + np.array([22.0, 4.0]))[6::-1]])
-    solids.append(Solid(rounded(gap), LABEL["fat"], half_mm=2.2, power=2.0))
-    cord = np.stack([near[0] + (14, 4), near[2] + (26, 2), near[4] + (28, 4), near[6] + (26, 6)])
-    solids.append(Solid(_through(cord), LABEL["ligament"], half_mm=1.8, line_mm=1.6))
-    for index in range(8):
-        between = (ends[index] + ends[index + 1]) / 2
-        streak = ellipse(between + (2.0, -1.0), radii=(6.5, 1.3), turn_deg=35)
-        solids.append(Solid(streak, LABEL["muscle"], half_mm=3.0, power=2.0))
+    for depth in (6.0, 12.5, 19.0, 25.0, 30.0):
+        sway = depth + 2.0 * np.sin(np.linspace(0, rng.uniform(3, 6), 11) + rng.uniform(0, 6))
+        line = _through(near + np.stack([sway, rng.normal(0, 1, 11)], axis=1))
+        for middle in (6.0, 14.0, 26.0):
+            # A plane of fat comes and goes.
+            for first in range(int(rng.integers(0, 12)), len(line) - 6, 14):
+                last = first + int(rng.integers(5, 16))
+                piece = line[first:last] + rng.normal(0, 0.8, 2)
+                wide = float(rng.uniform(0.4, 1.5))
+                solids.append(Solid(piece, LABEL["fat"], middle, 5.5, line_mm=wide))
+    # In the midline there is fat, and the ligament from the occiput to the spine of C7.
+    deep = np.linspace(15.0, 8.0, 7)[::-1, None] * np.array([[1.0, 0.1]])
+    gap = np.concatenate([near[:7] - (2.0, 0.0), (near[:7] + deep[::-1])[::-1]])
+    solids.append(Solid(rounded(gap), LABEL["fat"], half_mm=1.9, power=2.0))
+    for part in (0.45, 0.8, 1.15):
+        line = near[:7] + part * deep[::-1] + rng.normal(0, 0.8, (7, 2))
+        solids.append(
+            Solid(_through(line), LABEL["ligament"], half_mm=2.2, line_mm=rng.uniform(0.7, 1.6))
+        )
+    for first, last in zip(ends[:8], ends[1:9], strict=True):
+        for _ in range(3):
+            at = first + rng.uniform(0.2, 0.9) * (last - first) + (rng.uniform(-7, 5), 0.0)
+            streak = ellipse(
+                at, radii=(rng.uniform(3, 8), rng.uniform(0.7, 1.8)),
+                turn_deg=float(rng.uniform(40, 75)),
+            )  # fmt: skip
+            solids.append(Solid(streak, LABEL["muscle"], half_mm=2.6, power=2.0))
     return solids
 
 

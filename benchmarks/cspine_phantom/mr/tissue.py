@@ -6,6 +6,7 @@ Gold et al. (AJR 2004;183:343); fat's T2 is that of a train of echoes, in which 
 
 from __future__ import annotations
 
+import collections.abc
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,13 +31,13 @@ class Tissue:
 _TISSUES: dict[str, Tissue] = {
     "air": Tissue(0.0, (1000, 1000), 1),
     "bone": Tissue(0.06, (900, 1000), 8),
-    "ligament": Tissue(0.32, (850, 1000), 20),
+    "ligament": Tissue(0.30, (850, 1000), 20),
     "fat": Tissue(0.92, (270, 370), 110),
     "muscle": Tissue(0.80, (1000, 1350), 42),
     "skin": Tissue(0.60, (800, 1000), 30),
     "marrow": Tissue(0.72, (520, 620), 78),
     "fatty marrow": Tissue(0.80, (380, 470), 90),
-    "annulus": Tissue(0.45, (850, 1000), 32),
+    "annulus": Tissue(0.52, (850, 1000), 34),
     "cord": Tissue(0.78, (800, 1000), 82),
     "oedema": Tissue(0.86, (1200, 1500), 140),
     "csf": Tissue(1.0, (3800, 4000), 1500),
@@ -107,15 +108,17 @@ class Tissues:
         return signal.astype(np.float32)
 
 
-def tissues(field_t: float, *, discs_t2_ms: NDArray[np.float64], rng: np.random.Generator) -> Tissues:
+def tissues(
+    field_t: float, *, severity: collections.abc.Sequence[float], rng: np.random.Generator
+) -> Tissues:
     """Return the tissues of one patient.
 
     Parameters
     ----------
     field_t
         Static field, tesla; T1 is that of the nearer of 1.5 and 3.
-    discs_t2_ms
-        T2 of the nucleus of every disc, C2/3 first: the more worn, the shorter.
+    severity
+        How worn the discs C2/3 to C7/T1 are: the more, the shorter T2.
     rng
         What differs from patient to patient and from body to body.
     """
@@ -128,8 +131,10 @@ def tissues(field_t: float, *, discs_t2_ms: NDArray[np.float64], rng: np.random.
     spread = rng.normal(1, 0.04, (2, len(LABEL)))
     t1[: len(LABEL)] *= spread[0]
     t2[: len(LABEL)] *= spread[1]
-    nuclei = slice(FIRST_DISC, FIRST_DISC + len(discs_t2_ms))
-    density[nuclei], t1[nuclei], t2[nuclei] = 0.74, (950, 1150)[strong], discs_t2_ms
+    nuclei = slice(FIRST_DISC, FIRST_DISC + 9)
+    worn = np.array([*severity, 0.0, 0.0, 0.0])
+    density[nuclei], t1[nuclei] = 0.74, (950, 1150)[strong]
+    t2[nuclei] = np.clip(58.0 - 8.0 * worn + rng.normal(0, 7.0, 9), 36.0, 95.0)
     # Marrow turns to fat with age and where endplates have suffered, body by body.
     fat = rng.normal(0, 0.09) + rng.normal(0, 0.05, 16)
     bodies = slice(FIRST_BODY, FIRST_BODY + 16)

@@ -1,0 +1,221 @@
+"""A series as one Enhanced MR Image object (PS3.3 A.36), frames in the order of the series."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+from pydicom.uid import EnhancedMRImageStorage
+
+from cspine_phantom.imaging.dicom import uid
+from cspine_phantom.mr.header import header, millimetres, object_of, pixels_of, window
+from cspine_phantom.mr.scanners import Scanner
+from cspine_phantom.mr.series import Frame, Series
+from cspine_phantom.patients import Patient
+
+_CONTRAST = {"sag T2": "T2", "ax T2": "T2", "sag T1": "T1", "sag STIR": "STIR"}
+
+
+def enhanced(patient: Patient, scanner: Scanner, series: Series, *, study: str) -> list[Dataset]:
+    """Return the one object of a series."""
+    key = patient.identifier, study, series.number
+    ds = object_of(header(patient, scanner, series, study=study), EnhancedMRImageStorage, key)
+    pixels = np.stack([frame.pixels for frame in series.frames])
+    ds.InstanceNumber = 1
+    ds.NumberOfFrames = len(pixels)
+    _state(ds, scanner, series)
+    dimensions = uid(*key, "dimensions")
+    ds.DimensionOrganizationSequence = [_item(DimensionOrganizationUID=dimensions)]
+    ds.DimensionIndexSequence = [
+        _item(
+            DimensionOrganizationUID=dimensions,
+            DimensionIndexPointer=Tag(keyword),
+            FunctionalGroupPointer=Tag("FrameContentSequence"),
+        )
+        for keyword in ("StackID", "InStackPositionNumber")
+    ]
+    centre, width = window(pixels)
+    ds.SharedFunctionalGroupsSequence = [_shared(scanner, series, centre, width)]
+    ds.PerFrameFunctionalGroupsSequence = [_group(frame) for frame in series.frames]
+    pixels_of(ds, pixels)
+    ds.PresentationLUTShape = "IDENTITY"
+    ds.LossyImageCompression = "00"
+    ds.BurnedInAnnotation = "NO"
+    return [ds]
+
+
+def _flavour(series: Series) -> tuple[str, str]:
+    """Return the third value of Image Type, and Acquisition Contrast."""
+    contrast = _CONTRAST.get(series.title, "T1")
+    return ("LOCALIZER" if series.title == "localiser" else contrast), contrast
+
+
+def _state(ds: Dataset, scanner: Scanner, series: Series) -> None:
+    """State image and pulse sequence at the root."""
+    sequence = series.sequence
+    echo = sequence.flip_deg < 90
+    flavour, contrast = _flavour(series)
+    ds.ImageType = ["ORIGINAL", "PRIMARY", flavour, "NONE"]
+    ds.PixelPresentation = "MONOCHROME"
+    ds.VolumetricProperties = "VOLUME"
+    ds.VolumeBasedCalculationTechnique = "NONE"
+    ds.ComplexImageComponent = "MAGNITUDE"
+    ds.AcquisitionContrast = contrast
+    ds.AcquisitionNumber = 1
+    ds.AcquisitionDateTime = "20200101" + ds.AcquisitionTime
+    ds.AcquisitionDuration = 180.0
+    ds.ContentQualification = "RESEARCH"
+    ds.ResonantNucleus = "1H"
+    ds.MagneticFieldStrength = scanner.field_t
+    ds.KSpaceFiltering = "NONE"
+    ds.ApplicableSafetyStandardAgency = "IEC"
+    ds.AcquisitionContextSequence = []
+    ds.PulseSequenceName = "PHANTOM"
+    ds.MRAcquisitionType = "2D"
+    ds.EchoPulseSequence = "GRADIENT" if echo else "SPIN"
+    ds.MultipleSpinEcho = "NO"
+    ds.MultiplanarExcitation = "NO"
+    ds.PhaseContrast = "NO"
+    ds.TimeOfFlightContrast = "NO"
+    ds.ArterialSpinLabelingContrast = "NONE"
+    ds.SteadyStatePulseSequence = "NONE"
+    ds.EchoPlanarPulseSequence = "NO"
+    ds.SaturationRecovery = "NO"
+    ds.SpectrallySelectedSuppression = "NONE"
+    ds.OversamplingPhase = "2D"
+    ds.GeometryOfKSpaceTraversal = "RECTILINEAR"
+    ds.RectilinearPhaseEncodeReordering = "LINEAR"
+    ds.SegmentedKSpaceTraversal = "SINGLE" if sequence.train == 1 else "PARTIAL"
+    ds.CoverageOfKSpace = "FULL"
+    ds.NumberOfKSpaceTrajectories = 1
+
+
+def _shared(scanner: Scanner, series: Series, centre: int, width: int) -> Dataset:
+    """Return the functional groups that all frames share."""
+    sequence = series.sequence
+    flavour, contrast = _flavour(series)
+    rows, columns = series.frames[0].pixels.shape
+    item = Dataset()
+    item.PixelMeasuresSequence = [
+        _item(
+            PixelSpacing=[millimetres(series.pixel_mm)] * 2,
+            SliceThickness=millimetres(series.thickness_mm),
+            SpacingBetweenSlices=millimetres(series.spacing_mm),
+        )
+    ]
+    region = _code("122494005", "SCT", "Cervical spine")
+    item.FrameAnatomySequence = [_item(FrameLaterality="U", AnatomicRegionSequence=[region])]
+    item.PixelValueTransformationSequence = [
+        _item(RescaleIntercept=0, RescaleSlope=1, RescaleType="US")
+    ]
+    item.FrameVOILUTSequence = [_item(WindowCenter=centre, WindowWidth=width)]
+    item.MRImageFrameTypeSequence = [
+        _item(
+            FrameType=["ORIGINAL", "PRIMARY", flavour, "NONE"],
+            PixelPresentation="MONOCHROME",
+            VolumetricProperties="VOLUME",
+            VolumeBasedCalculationTechnique="NONE",
+            ComplexImageComponent="MAGNITUDE",
+            AcquisitionContrast=contrast,
+        )
+    ]
+    item.MRTimingAndRelatedParametersSequence = [
+        _item(
+            RepetitionTime=round(sequence.repetition_ms, 2),
+            FlipAngle=round(sequence.flip_deg),
+            EchoTrainLength=sequence.train,
+            RFEchoTrainLength=0 if sequence.flip_deg < 90 else sequence.train,
+            GradientEchoTrainLength=1 if sequence.flip_deg < 90 else 0,
+            GradientOutputType="DB_DT",
+            GradientOutput=0.0,
+            SpecificAbsorptionRateSequence=[
+                _item(SpecificAbsorptionRateDefinition="IEC_WHOLE_BODY",
+                      SpecificAbsorptionRateValue=0.5)
+            ],
+            OperatingModeSequence=[
+                _item(OperatingModeType="STATIC FIELD", OperatingMode="IEC_NORMAL")
+            ],
+        )
+    ]  # fmt: skip
+    item.MRFOVGeometrySequence = [
+        _item(
+            InPlanePhaseEncodingDirection="COLUMN",
+            MRAcquisitionFrequencyEncodingSteps=columns,
+            MRAcquisitionPhaseEncodingStepsInPlane=rows,
+            PercentSampling=100.0,
+            PercentPhaseFieldOfView=100.0,
+        )
+    ]
+    item.MREchoSequence = [_item(EffectiveEchoTime=float(sequence.echo_ms))]
+    item.MRModifierSequence = [_modifier(scanner, series)]
+    item.MRImagingModifierSequence = [
+        _item(
+            MagnetizationTransfer="NONE", BloodSignalNulling="NO", Tagging="NONE",
+            TransmitterFrequency=round(42.577 * scanner.field_t, 3), PixelBandwidth=200.0,
+        )
+    ]  # fmt: skip
+    item.MRReceiveCoilSequence = [
+        _item(
+            ReceiveCoilName="NECK", ReceiveCoilManufacturerName="", ReceiveCoilType="SURFACE",
+            QuadratureReceiveCoil="NO",
+        )
+    ]  # fmt: skip
+    item.MRTransmitCoilSequence = [
+        _item(
+            TransmitCoilName="BODY", TransmitCoilManufacturerName="", TransmitCoilType="BODY",
+        )
+    ]  # fmt: skip
+    item.MRAveragesSequence = [_item(NumberOfAverages=1.0)]
+    return item
+
+
+def _modifier(scanner: Scanner, series: Series) -> Dataset:
+    inversion_ms = series.sequence.inversion_ms
+    item = _item(
+        InversionRecovery="YES" if inversion_ms else "NO",
+        FlowCompensation="NONE",
+        Spoiling="RF" if series.sequence.flip_deg < 90 else "NONE",
+        T2Preparation="NO",
+        SpectrallySelectedExcitation="NONE",
+        SpatialPresaturation="NONE",
+        PartialFourier="NO",
+        ParallelAcquisition="NO",
+    )
+    if inversion_ms:
+        item.InversionTimes = float(inversion_ms)
+    return item
+
+
+def _group(frame: Frame) -> Dataset:
+    """Return the functional groups of one frame."""
+    item = Dataset()
+    item.FrameContentSequence = [
+        _item(
+            StackID=str(frame.stack),
+            InStackPositionNumber=frame.position,
+            DimensionIndexValues=[frame.stack, frame.position],
+            FrameAcquisitionNumber=1,
+            FrameReferenceDateTime="20200101120000",
+            FrameAcquisitionDateTime="20200101120000",
+            FrameAcquisitionDuration=1000.0,
+        )
+    ]
+    item.PlanePositionSequence = [
+        _item(ImagePositionPatient=[f"{value:.4f}" for value in frame.origin_mm])
+    ]
+    cosines = (*frame.across, *frame.down)
+    item.PlaneOrientationSequence = [
+        _item(ImageOrientationPatient=[f"{value:.8f}" for value in cosines])
+    ]
+    return item
+
+
+def _item(**elements: object) -> Dataset:
+    item = Dataset()
+    for keyword, value in elements.items():
+        setattr(item, keyword, value)
+    return item
+
+
+def _code(value: str, scheme: str, meaning: str) -> Dataset:
+    return _item(CodeValue=value, CodingSchemeDesignator=scheme, CodeMeaning=meaning)

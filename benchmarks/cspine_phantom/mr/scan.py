@@ -1,0 +1,169 @@
+"""The series of one study: the two that are wanted, and others that are always there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cspine_phantom.mr.anatomy import Anatomy, neck
+from cspine_phantom.mr.brain import brain
+from cspine_phantom.mr.disease import Disease, generator
+from cspine_phantom.mr.faults import Fault, spoil
+from cspine_phantom.mr.geometry import Stack, across, lie, sagittal
+from cspine_phantom.mr.receive import received
+from cspine_phantom.mr.scanners import LOCALISER, Protocol, Scanner, axial_of, stir_of
+from cspine_phantom.mr.series import Series, Title, assemble
+from cspine_phantom.mr.slices import Signal, Wanted, signals
+from cspine_phantom.mr.tissue import LABEL, Table, tissues
+from cspine_phantom.patients import Patient
+
+_SHUFFLED = 0.5  # of all series: their frames are stored in no order
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """One series before it is taken."""
+
+    title: Title
+    protocol: Protocol
+    stacks: tuple[Stack, ...]
+
+
+def scan(
+    patient: Patient, disease: Disease, scanner: Scanner, *, fault: Fault | None = None
+) -> tuple[Series, ...]:
+    """Return the series of a patient in the order of their numbers."""
+    # Streams of their own, so that a fault or a series more leaves the others as they were.
+    study = generator(patient.seed, patient.number, stream="study")
+    rng, lain, coming, order, spoilt = study.spawn(5)
+    anatomy = brain(patient) if fault == "brain" else neck(patient, disease)
+    lying = lie(lain)
+    tissue = tissues(scanner.field_t, severity=patient.severity, rng=rng)
+    planned = _planned(anatomy, scanner, fault, rng, coming)
+    tables = [tissue.signal(each.protocol.sequence) for each in planned]
+    found = _signals(anatomy, planned, tables)
+    noise = generator(patient.seed, patient.number, stream="picture").spawn(len(planned))
+    change = spoil(fault, spoilt)
+    numbers = _numbers(planned, order)
+    series = []
+    for each, table, taken, number, own in zip(
+        planned, tables, found, numbers, noise, strict=True
+    ):
+        images = [
+            received(
+                change(signal, stack), stack, each.protocol, scanner,
+                cord=float(table[LABEL["cord"]]), fat=float(table[LABEL["fat"]]), rng=own,
+            )
+            for stack, signal in zip(each.stacks, taken, strict=True)
+        ]  # fmt: skip
+        shuffled = order.random() < _SHUFFLED
+        series.append(
+            assemble(
+                each.title, list(zip(each.stacks, images, strict=True)), each.protocol,
+                number=number, lying=lying, shuffle=order if shuffled else None,
+            )
+        )  # fmt: skip
+    return tuple(sorted(series, key=lambda one: one.number))
+
+
+def _planned(
+    anatomy: Anatomy,
+    scanner: Scanner,
+    fault: Fault | None,
+    rng: np.random.Generator,
+    coming: np.random.Generator,
+) -> list[_Planned]:
+    """Return what is taken: T2 and T1, and by chance what else the site is in the habit of."""
+    roll, pitch = np.deg2rad(np.clip(rng.normal(0, (1.2, 2.0)), -4, 4))
+    middle = np.array([rng.normal(0, 1.2), -4.0 + rng.normal(0, 3), rng.normal(0, 5.0)])
+    sagittals: list[tuple[Title, Protocol]] = [
+        ("sag T2", _varied(scanner.t2, rng)), ("sag T1", _varied(scanner.t1, rng)),
+        ("sag STIR", _varied(stir_of(scanner), rng)),
+    ]  # fmt: skip
+    axial, here = _varied(axial_of(scanner), rng), coming.random(3)
+    # Every study draws the same numbers, whatever it comes to have.
+    wanted = {"sag T2": True, "sag T1": True, "sag STIR": here[0] < scanner.stir}
+    if fault == "no T2":
+        wanted["sag T2"] = False
+    if fault == "axial only":
+        wanted = dict.fromkeys(wanted, False)
+    planned = [
+        _Planned(title, each, (_sagittal(each, scanner, roll, pitch, middle),))
+        for title, each in sagittals
+        if wanted[title]
+    ]
+    if here[1] < scanner.axial or fault == "axial only":
+        planned.append(_Planned("ax T2", axial, _axials(axial, anatomy, middle)))
+    if here[2] < scanner.localiser:
+        planned.append(_Planned("localiser", LOCALISER, _three_planes(LOCALISER, middle)))
+    return planned
+
+
+def _sagittal(
+    protocol: Protocol, scanner: Scanner, roll: float, pitch: float, middle: Signal
+) -> Stack:
+    return sagittal(
+        slices=protocol.slices, shape=(protocol.rows, protocol.columns),
+        pixel_mm=protocol.pixel_mm, thickness_mm=protocol.thickness_mm, gap_mm=protocol.gap_mm,
+        roll=roll, pitch=pitch, middle_mm=middle, upward=scanner.upward,
+    )  # fmt: skip
+
+
+def _axials(protocol: Protocol, anatomy: Anatomy, middle: Signal) -> tuple[Stack, ...]:
+    """Return a few slices along each of the discs."""
+    return tuple(
+        _across(protocol, np.array([middle[0], *at]), -rise) for at, rise in anatomy.sections
+    )
+
+
+def _three_planes(protocol: Protocol, middle: Signal) -> tuple[Stack, ...]:
+    seen = sagittal(
+        slices=protocol.slices, shape=(protocol.rows, protocol.columns),
+        pixel_mm=protocol.pixel_mm, thickness_mm=protocol.thickness_mm, gap_mm=protocol.gap_mm,
+        roll=0.0, pitch=0.0, middle_mm=middle, upward=True,
+    )  # fmt: skip
+    return seen, _across(protocol, middle, np.pi / 2), _across(protocol, middle, 0.0)
+
+
+def _across(protocol: Protocol, middle: Signal, rise: float) -> Stack:
+    return across(
+        slices=protocol.slices, shape=(protocol.rows, protocol.columns),
+        pixel_mm=protocol.pixel_mm, thickness_mm=protocol.thickness_mm, gap_mm=protocol.gap_mm,
+        rise=rise, middle_mm=middle,
+    )  # fmt: skip
+
+
+def _signals(
+    anatomy: Anatomy, planned: Sequence[_Planned], tables: Sequence[Table]
+) -> list[list[Signal]]:
+    """Return the signal of every stack of every series; the planes are drawn once for all."""
+    wanted = [
+        Wanted(stack, table)
+        for each, table in zip(planned, tables, strict=True)
+        for stack in each.stacks
+    ]
+    found = iter(signals(anatomy, wanted))
+    return [[next(found) for _ in each.stacks] for each in planned]
+
+
+def _numbers(planned: Sequence[_Planned], rng: np.random.Generator) -> list[int]:
+    """Return series numbers: the localiser's comes first, the others' in any order."""
+    rest = iter((2 + rng.permutation(len(planned))).tolist())
+    return [1 if each.title == "localiser" else next(rest) for each in planned]
+
+
+def _varied(protocol: Protocol, rng: np.random.Generator) -> Protocol:
+    """Return a protocol as it was set for one study: times and field of view differ a little."""
+    field, repetition, echo = rng.uniform((0.93, 0.94, 0.95), (1.06, 1.08, 1.06))
+    sequence = protocol.sequence
+    return replace(
+        protocol,
+        pixel_mm=round(protocol.pixel_mm * field, 4),
+        sequence=replace(
+            sequence,
+            repetition_ms=round(sequence.repetition_ms * repetition, 1),
+            echo_ms=round(sequence.echo_ms * echo, 1),
+        ),
+    )
