@@ -66,23 +66,21 @@ class Anatomy:
     def plane(self, side_mm: float) -> LabelMap:
         """Return the labels of a sagittal plane, (rows, columns) at `PITCH_MM`."""
         labels = np.zeros(_SHAPE, np.uint8)
-        for part in self.parts:
-            for drawn in part.cut(side_mm / self.scale):
-                self._draw(labels, drawn)
+        drawn = [each for part in self.parts for each in part.cut(side_mm / self.scale)]
+        ends = np.cumsum([len(each.outline) for each in drawn])
+        at = self.pixel((np.concatenate([each.outline for each in drawn]) - self.centre) * self.scale)
+        fixed = np.rint(at * 2**_SHIFT).astype(np.int32)
+        for each, outline in zip(drawn, np.split(fixed, ends[:-1]), strict=True):
+            if each.line_mm:
+                wide = max(1, round(each.line_mm * self.scale / PITCH_MM))
+                cv2.polylines(labels, [outline], False, each.label, wide, cv2.LINE_8, _SHIFT)
+            else:
+                cv2.fillPoly(labels, [outline], each.label, cv2.LINE_8, _SHIFT)
         return labels
 
     def pixel(self, points: Points) -> Points:
         """Return (column, row) on a label map of positions, (..., 2)."""
         return (points + (_BEFORE_MM, _ABOVE_MM)) / PITCH_MM - 0.5
-
-    def _draw(self, labels: LabelMap, drawn: Drawn) -> None:
-        at = self.pixel((drawn.outline - self.centre) * self.scale)
-        fixed = np.rint(at * 2**_SHIFT).astype(np.int32)
-        if drawn.line_mm:
-            wide = max(1, round(drawn.line_mm * self.scale / PITCH_MM))
-            cv2.polylines(labels, [fixed], False, drawn.label, wide, cv2.LINE_8, _SHIFT)
-        else:
-            cv2.fillPoly(labels, [fixed], drawn.label, cv2.LINE_8, _SHIFT)
 
 
 def neck(patient: Patient, disease: Disease) -> Anatomy:

@@ -2,40 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
-import numpy as np
-
+from cspine.errors import ModelError, did_you_mean
 from cspine.files import write_atomic
-from cspine_phantom.cases import _csv
 from cspine_phantom.mr.disease import LABEL, generator
-from cspine_phantom.mr.scanners import SCANNERS
+from cspine_phantom.mr.faults import FAULTS, Fault
 from cspine_phantom.mr.study import MrPhantom, mr_phantom
 from cspine_phantom.pool import spread
 
 COLUMNS = (
-    "study", "patient", "site", "device", "sex", "age", "posture", "split", "fault", "pattern",
+    "study", "patient", "site", "device", "sex", "age", "posture", "split", "pattern", "fault",
     LABEL, f"severity {LABEL}", f"second {LABEL}",
 )  # fmt: skip
+"""The header of ``cases.csv``: ``pattern`` is how an ossification spreads, the severity of `LABEL`
+is the evidence that its label is read from (:mod:`~cspine_phantom.mr.disease`)."""
 
 
-def write_cases(
+def write_splits(
     folder: Path,
     *,
-    patients: int,
+    splits: Mapping[str, int],
     seed: int,
-    split: str,
+    faults: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write a case set."""
+    """Write a case set on all cores and return the path of its ``cases.csv``.
+
+    A study is the folder ``studies/<case>`` of DICOM files in no order; paths in the table are
+    relative to `folder` and use ``/``. The table is written last and in one step: a folder that
+    has one is complete.
+
+    Parameters
+    ----------
+    splits
+        Number of studies without a fault by what they are for, such as ``{"train": 200}``. Every
+        study is of a patient of its own, so no two splits share one.
+    seed
+        Two seeds share no patient.
+    faults
+        Every entry adds one study with that fault to every split, after its others, with no truth.
+    progress
+        Called after every study with the number written and the number to write.
+
+    Raises
+    ------
+    ModelError
+        If a fault is unknown or the set would be empty.
+    ValueError
+        If `seed` is negative.
+    OSError
+        If the folder cannot be written.
+    """
+    unknown = [name for name in faults if name not in FAULTS]
+    if unknown:
+        known = ", ".join(FAULTS)
+        hint = did_you_mean(unknown[0], FAULTS)
+        raise ModelError(f"case set: unknown fault {unknown[0]!r}, expected one of {known}{hint}")
+    spoilt = cast(Sequence[Fault], faults)
+    plan = [
+        (split, fault) for split, count in splits.items() for fault in [None] * count + [*spoilt]
+    ]
+    if not plan:
+        raise ModelError("case set: got 0 patients and no faults, expected at least one study")
+    (folder / "studies").mkdir(parents=True, exist_ok=True)
     table = folder / "cases.csv"
-    table.unlink(missing_ok=True)
-    jobs = [_Job(folder, seed, number, split) for number in range(patients)]
+    table.unlink(missing_ok=True)  # what is there is not complete until the new one is
+    jobs = [
+        _Job(folder, seed, number, split, fault) for number, (split, fault) in enumerate(plan)
+    ]
     rows = list(spread(_write_case, jobs, progress=progress))
-    cells = ([row.get(column, "") for column in COLUMNS] for row in rows)
-    write_atomic(table, _csv(COLUMNS, cells))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomic(table, text.getvalue().encode())
     return table
 
 
@@ -45,22 +91,29 @@ class _Job:
     seed: int
     number: int
     split: str
+    fault: Fault | None
 
 
 def _write_case(job: _Job) -> dict[str, object]:
-    case = mr_phantom(seed=job.seed, number=job.number)
+    """Simulate one study, write its files and return its row."""
+    case = mr_phantom(seed=job.seed, number=job.number, fault=job.fault)
     patient, disease = case.patient, case.disease
     name = patient.identifier.lower()
     _save(case, job.folder / "studies" / name)
-    return {
+    row: dict[str, object] = {
         "study": f"studies/{name}",
         "patient": patient.identifier,
         "site": patient.site,
-        "device": SCANNERS[patient.site].name,
+        "device": case.scanner.name,
         "sex": patient.sex,
         "age": patient.age,
         "posture": patient.posture,
         "split": job.split,
+    }
+    if job.fault:
+        return {**row, "fault": job.fault}
+    return {
+        **row,
         "pattern": disease.pattern,
         LABEL: int(disease.label),
         f"severity {LABEL}": f"{disease.evidence:.6f}",
@@ -69,8 +122,10 @@ def _write_case(job: _Job) -> dict[str, object]:
 
 
 def _save(case: MrPhantom, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the objects of a study under names that say nothing of their order."""
+    folder.mkdir(exist_ok=True)
     patient = case.patient
-    order = generator(patient.seed, patient.number, stream="study").permutation(len(case.datasets))
-    for place, ds in zip(np.asarray(order).tolist(), case.datasets, strict=True):
-        ds.save_as(folder / f"im{place:04d}.dcm", enforce_file_format=True)
+    rng = generator(patient.seed, patient.number, stream="files")
+    places = rng.permutation(len(case.datasets)).tolist()
+    for place, ds in zip(places, case.datasets, strict=True):
+        ds.save_as(folder / f"{place:04d}.dcm", enforce_file_format=True)

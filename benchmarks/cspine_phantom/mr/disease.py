@@ -37,10 +37,12 @@ THRESHOLD = 0.0
 
 _SHARES = (0.38, 0.29, 0.27, 0.06)  # round figures of the four types
 
-Stream = Literal["disease", "anatomy", "study", "picture"]
+Stream = Literal["disease", "anatomy", "study", "picture", "files"]
 
 # The radiographs of a patient draw from the streams 0 to 3.
-_STREAMS: dict[Stream, int] = {"disease": 16, "anatomy": 17, "study": 18, "picture": 19}
+_STREAMS: dict[Stream, int] = {
+    "disease": 16, "anatomy": 17, "study": 18, "picture": 19, "files": 20,
+}  # fmt: skip
 
 
 def generator(seed: int, number: int, *, stream: Stream) -> np.random.Generator:
@@ -72,8 +74,6 @@ class Disease:
         disc.
     worst
         Index of the worst disc, 1 (C3/4) to 4 (C6/7).
-    reach
-        Number of bodies that an ossification is behind.
     """
 
     evidence: float
@@ -82,12 +82,18 @@ class Disease:
     stenosis: float
     pattern: Pattern
     worst: int
-    reach: int
 
     @property
     def thickness_mm(self) -> float:
         """Thickness of the ossified, or merely thick, ligament: 2.2 mm where E is 0."""
         return float(np.clip(2.2 + 1.2 * self.evidence, 0.5, 6.0))
+
+    @property
+    def reach(self) -> int:
+        """Number of bodies that the ossification lies behind."""
+        if self.pattern == "localised":
+            return 1
+        return 3 + int(np.rint(np.clip(0.7 * self.evidence, -1, 2)))
 
     @property
     def lost_mm(self) -> float:
@@ -107,7 +113,6 @@ def draw_disease(seed: int, number: int) -> Disease:
     evidence = rng.standard_normal()
     read = evidence + READER_NOISE * rng.standard_normal(2)
     pattern = PATTERNS[int(np.searchsorted(np.cumsum(_SHARES)[:-1], rng.random()))]
-    reach = 1 if pattern == "localised" else 3 + int(np.rint(np.clip(0.7 * evidence, -1, 2)))
     return Disease(
         evidence=float(evidence),
         label=bool(read[0] > THRESHOLD),
@@ -115,7 +120,6 @@ def draw_disease(seed: int, number: int) -> Disease:
         stenosis=float(rng.standard_normal()),
         pattern=pattern,
         worst=int(rng.choice([1, 2, 3, 4], p=[0.15, 0.25, 0.4, 0.2])),
-        reach=reach,
     )
 
 

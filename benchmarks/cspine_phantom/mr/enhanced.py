@@ -62,7 +62,8 @@ def _state(ds: Dataset, scanner: Scanner, series: Series) -> None:
     ds.ComplexImageComponent = "MAGNITUDE"
     ds.AcquisitionContrast = contrast
     ds.AcquisitionNumber = 1
-    ds.AcquisitionDateTime = "20200101" + ds.AcquisitionTime
+    ds.AcquisitionDateTime = ds.AcquisitionDate + ds.AcquisitionTime
+    del ds.AcquisitionDate, ds.AcquisitionTime  # what a classic object says in their place
     ds.AcquisitionDuration = 180.0
     ds.ContentQualification = "RESEARCH"
     ds.ResonantNucleus = "1H"
@@ -73,11 +74,11 @@ def _state(ds: Dataset, scanner: Scanner, series: Series) -> None:
     ds.PulseSequenceName = "PHANTOM"
     ds.MRAcquisitionType = "2D"
     ds.EchoPulseSequence = "GRADIENT" if echo else "SPIN"
-    ds.MultipleSpinEcho = "NO"
-    ds.MultiplanarExcitation = "NO"
+    if not echo:
+        ds.MultipleSpinEcho = "NO"
+    ds.MultiPlanarExcitation = "NO"
     ds.PhaseContrast = "NO"
     ds.TimeOfFlightContrast = "NO"
-    ds.ArterialSpinLabelingContrast = "NONE"
     ds.SteadyStatePulseSequence = "NONE"
     ds.EchoPlanarPulseSequence = "NO"
     ds.SaturationRecovery = "NO"
@@ -86,7 +87,6 @@ def _state(ds: Dataset, scanner: Scanner, series: Series) -> None:
     ds.GeometryOfKSpaceTraversal = "RECTILINEAR"
     ds.RectilinearPhaseEncodeReordering = "LINEAR"
     ds.SegmentedKSpaceTraversal = "SINGLE" if sequence.train == 1 else "PARTIAL"
-    ds.CoverageOfKSpace = "FULL"
     ds.NumberOfKSpaceTrajectories = 1
 
 

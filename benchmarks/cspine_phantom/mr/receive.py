@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,12 +50,13 @@ def received(
     shape = signal.shape[1:]
     kept = _kept(shape, protocol.resolved)
     images = np.empty(signal.shape, np.uint16)
+    uneven = np.ones(shape, np.float32)
+    for deviation, blur_mm in _UNEVEN:
+        uneven += deviation * grain(shape, pitch_mm=stack.pixel_mm, blur_mm=blur_mm, rng=rng)
     for index, one in enumerate(signal):
-        uneven = gain.copy()
-        for deviation, blur_mm in _UNEVEN:
-            texture = grain(shape, pitch_mm=stack.pixel_mm, blur_mm=blur_mm, rng=rng)
-            uneven *= 1 + deviation * texture
-        sharp = np.fft.rfft2(one * uneven)
+        # Elsewhere in every slice, so that neighbours do not look alike.
+        seen = one * gain * np.roll(uneven, (index * shape[0] // 5, index * shape[1] // 3), (0, 1))
+        sharp = np.fft.rfft2(seen)
         real = np.fft.irfft2(sharp * kept, shape)
         both = _noise(shape, protocol.resolved, rng) * noise
         magnitude = np.hypot(real + both[0], both[1]) * scale
@@ -95,8 +97,6 @@ def _noise(
     shape: tuple[int, ...], resolved: tuple[float, float], rng: np.random.Generator
 ) -> NDArray[np.float32]:
     """Return two channels of unit noise, (2, rows, columns), no finer than what is acquired."""
-    import cv2
-
     rows, columns = (round(size * part) for size, part in zip(shape, resolved, strict=True))
     white = rng.standard_normal((2, rows, columns), np.float32)
     size = shape[1], shape[0]

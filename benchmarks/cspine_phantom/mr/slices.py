@@ -22,7 +22,7 @@ STEP_MM = 1.2
 
 _FAR_STEP_MM = 5.0  # farther out, where only sections of other directions go
 _FAR_MM = 100.0
-_COARSE_MM = 0.6  # pixels that skip some of a label map's
+_COARSE_MM = 0.75  # pixels that skip some of a label map's
 _ACROSS = 3  # points of which a section's pixel is the mean, along its column
 
 
@@ -114,7 +114,7 @@ class _Sagittal:
         stack = self._stack
         cos, sin = stack.normal[0], stack.down[0]
         feet = np.array([-stack.across[2], stack.across[1]])
-        fine = self._table[labels]
+        fine = cv2.LUT(labels, self._table)
         if stack.pixel_mm > _COARSE_MM:
             fine = cv2.GaussianBlur(fine, (3, 3), 0.45 * stack.pixel_mm / PITCH_MM)
         shift = (side_mm - stack.middle_mm[0]) * sin / cos
