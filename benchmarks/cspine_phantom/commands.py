@@ -17,6 +17,7 @@ from cspine.pipeline_file import load_spec, shipped_spec
 from cspine_bench.cases import SPLITS
 from cspine_phantom.faults.film import FAULTS, UNFIT
 from cspine_phantom.imaging.aim import Header
+from cspine_phantom.mr.faults import FAULTS as MR_FAULTS
 
 _ARMS = ("input", "study", "pixels", "pydicom", "decoder")
 
@@ -110,6 +111,68 @@ def xray(
         header=header,
         progress=counter("study"),
     )
+    studies = sum(wanted.values()) + len(wanted) * len(faults)
+    if as_json:
+        emit_json({"cases": str(path), "studies": studies})
+    else:
+        click.echo(path)
+
+
+@phantom.command()
+@click.option("--patients", type=click.IntRange(1), help="Of one split.")
+@click.option("--seed", type=click.IntRange(0), required=True)
+@click.option("--split", type=click.Choice(SPLITS), default="test", show_default=True)
+@click.option(
+    "--splits",
+    callback=_counts,
+    metavar="SPLIT=PATIENTS,...",
+    help="Several splits at once, in place of --patients; none shares a patient with another.",
+)
+@click.option(
+    "--fault",
+    "faults",
+    type=click.Choice(MR_FAULTS),
+    multiple=True,
+    help="Add one study with this fault; may be given several times.",
+)
+@click.option(
+    "--unfit",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Add so many studies of each fault; all must be refused.",
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+@json_option
+def mr(
+    patients: int | None,
+    seed: int,
+    split: str,
+    splits: dict[str, int],
+    faults: tuple[str, ...],
+    unfit: int,
+    output: Path,
+    as_json: bool,
+) -> None:
+    """Write a case set of sagittal MR studies of the neck, on all cores.
+
+    A study has sagittal T2 and T1 series, some have STIR, axial T2 and a localiser beside them.
+    The same seed gives the same patients; different seeds give different ones.
+
+    \b
+    Example:
+      cspine phantom mr --patients 300 --unfit 5 --seed 7 -o build/mr-cases
+      cspine phantom mr --splits train=500,calibration=24,tuning=50,test=300 --seed 8 -o build/mr
+    """
+    from cspine_phantom.mr.cases import write_splits
+
+    faults += MR_FAULTS * unfit
+    if (patients is None) == (not splits):
+        raise click.UsageError("Give either --patients or --splits.")
+    if (output / "cases.csv").exists():
+        raise ModelError(f"{output}: holds a case set already; choose another place")
+    wanted = splits if patients is None else {split: patients}
+    path = write_splits(output, splits=wanted, seed=seed, faults=faults, progress=counter("study"))
     studies = sum(wanted.values()) + len(wanted) * len(faults)
     if as_json:
         emit_json({"cases": str(path), "studies": studies})
@@ -244,15 +307,16 @@ def train(pipeline: str, stages: tuple[str, ...], size: str, output: Path, as_js
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 @json_option
 def sheets(output: Path, as_json: bool) -> None:
-    """Write contact sheets of phantoms: of every site, by severity, and of every fault.
+    """Write contact sheets of phantoms: of every site, by severity, of every fault, and of MR.
 
     \b
     Example:
       cspine phantom sheets -o docs/images
     """
+    from cspine_phantom.mr.sheet import write_sheet
     from cspine_phantom.sheets import write_sheets
 
-    paths = write_sheets(output, progress=counter("film"))
+    paths = (*write_sheets(output, progress=counter("film")), write_sheet(output))
     if as_json:
         emit_json({"sheets": [str(path) for path in paths]})
     else:

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine_phantom.mr.bones import arches, bodies
-from cspine_phantom.mr.canal import canal
 from cspine_phantom.mr.column import column
 from cspine_phantom.mr.disease import Disease, generator
 from cspine_phantom.mr.head import head, stem
 from cspine_phantom.mr.soft import envelope, nape, throat
 from cspine_phantom.mr.solid import Drawn, Solids
+from cspine_phantom.mr.stenosis import canal
 from cspine_phantom.patients import Patient
 from cspine_phantom.scene.shapes import Points
 
@@ -54,7 +54,7 @@ class Anatomy:
     centre
         (2,) in the parts' millimetres: what an image is centred on.
     sections
-        Where axial slices are taken: (2,) position and the angle by which they rise to the front,
+        Where axial slices are taken: (2,) position and the angle by which they rise to the back,
         radians.
     """
 
@@ -68,7 +68,8 @@ class Anatomy:
         labels = np.zeros(_SHAPE, np.uint8)
         drawn = [each for part in self.parts for each in part.cut(side_mm / self.scale)]
         ends = np.cumsum([len(each.outline) for each in drawn])
-        at = self.pixel((np.concatenate([each.outline for each in drawn]) - self.centre) * self.scale)
+        points = np.concatenate([each.outline for each in drawn])
+        at = self.pixel((points - self.centre) * self.scale)
         fixed = np.rint(at * 2**_SHIFT).astype(np.int32)
         for each, outline in zip(drawn, np.split(fixed, ends[:-1]), strict=True):
             if each.line_mm:
@@ -80,7 +81,7 @@ class Anatomy:
 
     def pixel(self, points: Points) -> Points:
         """Return (column, row) on a label map of positions, (..., 2)."""
-        return (points + (_BEFORE_MM, _ABOVE_MM)) / PITCH_MM - 0.5
+        return (points + np.array([_BEFORE_MM, _ABOVE_MM])) / PITCH_MM - 0.5
 
 
 def neck(patient: Patient, disease: Disease) -> Anatomy:
@@ -93,10 +94,10 @@ def neck(patient: Patient, disease: Disease) -> Anatomy:
         *head(own, rng=rng), *arches(own, rng=rng),
     ]  # fmt: skip
     before = [*bodies(own, inside, rng=rng), *stem(own)]
-    centre = (own.poses[2].centre + own.poses[3].centre) / 2 + (13.0, 0.0)
+    centre = (own.poses[2].centre + own.poses[3].centre) / 2 + np.array([13.0, 0.0])
     sections = []
     for upper, lower in pairwise(own.poses[1:6]):
-        at = (upper.centre + lower.centre) / 2 + (8.0, 0.0)
+        at = (upper.centre + lower.centre) / 2 + np.array([8.0, 0.0])
         sections.append(((at - centre) * patient.scale, (upper.lean + lower.lean) / 2))
     return Anatomy(
         parts=(Solids(behind), inside, Solids(before)),

@@ -62,9 +62,7 @@ def _atlas(column: Column) -> list[Solid]:
     pose = Pose(axis.place([[0.0, -20.0]])[0], (axis.lean - column.gaze) / 2, 0.0, 0.0)
     front = pose.place(ellipse((-9.0, 0.4), radii=(2.7, 5.6), turn_deg=8))
     back = pose.place(ellipse((34.6, 2.2), radii=(3.0, 4.4), turn_deg=12))
-    mass = pose.place(
-        rounded([(-4, -3), (4, -6), (13, -5), (14, 1), (10, 8), (0, 10), (-5, 7)])
-    )
+    mass = pose.place(rounded([(-4, -3), (4, -6), (13, -5), (14, 1), (10, 8), (0, 10), (-5, 7)]))
     condyle = column.head(rounded([(-4, -8), (6, -14), (18, -14), (22, -6), (14, -1), (2, -1)]))
     solids = []
     for outline, middle, half, power in (
@@ -85,9 +83,7 @@ def bodies(column: Column, canal: Canal, *, rng: np.random.Generator) -> list[So
         outline = (
             vertebra.axis(pose, below_mm=lips[1])
             if index == 0
-            else vertebra.body(
-                pose, above_mm=lips[index], below_mm=lips[index + 1], front_mm=front
-            )
+            else vertebra.body(pose, above_mm=lips[index], below_mm=lips[index + 1], front_mm=front)
         )
         anchor = pose.place([(0.35 * pose.half_depth, 0.0)])[0]
         marrow = FIRST_BODY + index

@@ -40,7 +40,7 @@ def brain(patient: Patient) -> Anatomy:
             Solid(shrunk(vault, inset), LABEL[label], half_mm=69.0 - inset, power=2.1,
                   anchor=middle)
         )  # fmt: skip
-    lobes = ellipse(middle + (0.0, -6.0), radii=(82.0, 62.0))
+    lobes = ellipse(middle + np.array([0.0, -6.0]), radii=(82.0, 62.0))
     solids += [
         Solid(lobes, LABEL["grey matter"], 34.0, 33.0, power=2.2),
         Solid(middle + 0.88 * (lobes - middle), LABEL["white matter"], 34.0, 29.0, power=2.2),
@@ -60,10 +60,15 @@ def brain(patient: Patient) -> Anatomy:
         Solid(ellipse((-2.0, -12.0), radii=(30, 6)), LABEL["csf"], 9.0, 7.0, power=2.0),
         Solid(ellipse((-2.0, 0.0), radii=(15, 9)), LABEL["grey matter"], 9.0, 9.0, power=2.0),
         Solid(ellipse((42.0, 38.0), radii=(27, 22)), LABEL["grey matter"], half_mm=48.0, power=2.2),
-        Solid(ellipse((38.0, 38.0), radii=(15, 11)), LABEL["white matter"], half_mm=40.0,
-              power=2.2),
-        Solid(ellipse((0.0, 36.0), radii=(13, 15), turn_deg=20), LABEL["white matter"],
-              half_mm=16.0, power=2.2),
+        Solid(
+            ellipse((38.0, 38.0), radii=(15, 11)), LABEL["white matter"], half_mm=40.0, power=2.2
+        ),
+        Solid(
+            ellipse((0.0, 36.0), radii=(13, 15), turn_deg=20),
+            LABEL["white matter"],
+            half_mm=16.0,
+            power=2.2,
+        ),
         Solid(ellipse((8.0, 70.0), radii=(7, 26)), LABEL["cord"], half_mm=8.0, power=2.2),
         Solid(ellipse((16.0, 34.0), radii=(4, 9)), LABEL["csf"], half_mm=6.0, power=2.0),
     ]

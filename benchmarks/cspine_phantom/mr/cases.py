@@ -73,9 +73,7 @@ def write_splits(
     (folder / "studies").mkdir(parents=True, exist_ok=True)
     table = folder / "cases.csv"
     table.unlink(missing_ok=True)  # what is there is not complete until the new one is
-    jobs = [
-        _Job(folder, seed, number, split, fault) for number, (split, fault) in enumerate(plan)
-    ]
+    jobs = [_Job(folder, seed, number, split, fault) for number, (split, fault) in enumerate(plan)]
     rows = list(spread(_write_case, jobs, progress=progress))
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")

@@ -147,7 +147,7 @@ def _shared(scanner: Scanner, series: Series, centre: int, width: int) -> Datase
         )
     ]
     item.MREchoSequence = [_item(EffectiveEchoTime=float(sequence.echo_ms))]
-    item.MRModifierSequence = [_modifier(scanner, series)]
+    item.MRModifierSequence = [_modifier(series)]
     item.MRImagingModifierSequence = [
         _item(
             MagnetizationTransfer="NONE", BloodSignalNulling="NO", Tagging="NONE",
@@ -169,7 +169,7 @@ def _shared(scanner: Scanner, series: Series, centre: int, width: int) -> Datase
     return item
 
 
-def _modifier(scanner: Scanner, series: Series) -> Dataset:
+def _modifier(series: Series) -> Dataset:
     inversion_ms = series.sequence.inversion_ms
     item = _item(
         InversionRecovery="YES" if inversion_ms else "NO",

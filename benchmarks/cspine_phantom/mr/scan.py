@@ -48,9 +48,7 @@ def scan(
     change = spoil(fault, spoilt)
     numbers = _numbers(planned, order)
     series = []
-    for each, table, taken, number, own in zip(
-        planned, tables, found, numbers, noise, strict=True
-    ):
+    for each, table, taken, number, own in zip(planned, tables, found, numbers, noise, strict=True):
         images = [
             received(
                 change(signal, stack), stack, each.protocol, scanner,

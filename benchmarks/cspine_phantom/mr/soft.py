@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from cspine_phantom.mr.column import Column
@@ -68,7 +70,7 @@ def nape(column: Column, *, rng: np.random.Generator) -> list[Solid]:
         solids.append(
             Solid(_through(line), LABEL["ligament"], half_mm=2.2, line_mm=rng.uniform(0.7, 1.6))
         )
-    for first, last in zip(ends[:8], ends[1:9], strict=True):
+    for first, last in pairwise(ends[:9]):
         for _ in range(3):
             at = first + rng.uniform(0.2, 0.9) * (last - first) + (rng.uniform(-7, 5), 0.0)
             streak = ellipse(
@@ -164,7 +166,7 @@ def _larynx(at: Points) -> list[Solid]:
 
 
 def _gullet(back: Points) -> list[Solid]:
-    first = back[4:] + (4.5, 0)
+    first = back[4:] + np.array([4.5, 0.0])
     return [
         Solid(_through(first), LABEL["muscle"], half_mm=8.0, line_mm=6.0),
         Solid(_through(first), LABEL["mucosa"], half_mm=5.0, line_mm=1.2),
@@ -175,8 +177,8 @@ def _vessels(poses: tuple[Pose, ...]) -> list[Solid]:
     """Return carotids, jugulars and vertebral arteries, dark where blood is fast, and the lungs."""
     centres = np.stack([pose.centre for pose in poses])
     ends = np.stack([pose.place([[-pose.half_depth + 3.0, 0.0]])[0] for pose in poses[:6]])
-    carotid = _through(centres[:8] + (-22.0, 0.0))
-    jugular = _through(centres[:8] + (-17.0, 0.0))
+    carotid = _through(centres[:8] + np.array([-22.0, 0.0]))
+    jugular = _through(centres[:8] + np.array([-17.0, 0.0]))
     apex = beside(poses[7].centre, (-40, 110), (-36, 20), (-14, 2), (12, 2), (26, 20), (30, 110))
     return [
         Solid(_through(ends), LABEL["flow void"], middle_mm=14.5, half_mm=2.0, line_mm=3.2),
