@@ -67,6 +67,8 @@ class Anatomy:
         """Return the labels of a sagittal plane, (rows, columns) at `PITCH_MM`."""
         labels = np.zeros(_SHAPE, np.uint8)
         drawn = [each for part in self.parts for each in part.cut(side_mm / self.scale)]
+        if not drawn:  # beside the body
+            return labels
         ends = np.cumsum([len(each.outline) for each in drawn])
         points = np.concatenate([each.outline for each in drawn])
         at = self.pixel((points - self.centre) * self.scale)

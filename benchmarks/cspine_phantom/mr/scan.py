@@ -73,30 +73,36 @@ def _planned(
     rng: np.random.Generator,
     coming: np.random.Generator,
 ) -> list[_Planned]:
-    """Return what is taken: T2 and T1, and by chance what else the site is in the habit of."""
+    """Return where the slices of every series lie."""
     roll, pitch = np.deg2rad(np.clip(rng.normal(0, (1.2, 2.0)), -4, 4))
     middle = np.array([rng.normal(0, 1.2), -4.0 + rng.normal(0, 3), rng.normal(0, 5.0)])
     sagittals: list[tuple[Title, Protocol]] = [
         ("sag T2", _varied(scanner.t2, rng)), ("sag T1", _varied(scanner.t1, rng)),
         ("sag STIR", _varied(stir_of(scanner), rng)),
     ]  # fmt: skip
-    axial, here = _varied(axial_of(scanner), rng), coming.random(3)
-    # Every study draws the same numbers, whatever it comes to have.
-    wanted = {"sag T2": True, "sag T1": True, "sag STIR": here[0] < scanner.stir}
-    if fault == "no T2":
-        wanted["sag T2"] = False
-    if fault == "axial only":
-        wanted = dict.fromkeys(wanted, False)
+    axial = _varied(axial_of(scanner), rng)
+    titles = taken(scanner, fault, coming)
     planned = [
         _Planned(title, each, (_sagittal(each, scanner, roll, pitch, middle),))
         for title, each in sagittals
-        if wanted[title]
+        if title in titles
     ]
-    if here[1] < scanner.axial or fault == "axial only":
+    if "ax T2" in titles:
         planned.append(_Planned("ax T2", axial, _axials(axial, anatomy, middle)))
-    if here[2] < scanner.localiser:
+    if "localiser" in titles:
         planned.append(_Planned("localiser", LOCALISER, _three_planes(LOCALISER, middle)))
     return planned
+
+
+def taken(scanner: Scanner, fault: Fault | None, rng: np.random.Generator) -> set[Title]:
+    """Return which series a study has: T2 and T1, and by chance what else the site takes."""
+    chances = {"sag STIR": scanner.stir, "ax T2": scanner.axial, "localiser": scanner.localiser}
+    others: tuple[Title, ...] = ("sag STIR", "ax T2", "localiser")
+    drawn = dict(zip(others, rng.random(3), strict=True))
+    titles: set[Title] = {title for title in others if drawn[title] < chances[title]}
+    if fault == "axial only":
+        return {"ax T2"} | (titles - {"sag STIR"})
+    return titles | ({"sag T1"} if fault == "no T2" else {"sag T2", "sag T1"})
 
 
 def _sagittal(

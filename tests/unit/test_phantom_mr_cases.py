@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from click.testing import CliRunner
+
+from cspine.errors import ModelError
+from cspine_bench.cases import read_cases
+from cspine_phantom.commands import mr
+from cspine_phantom.mr.cases import COLUMNS, write_splits
+from cspine_phantom.mr.disease import draw_disease
+from cspine_phantom.mr.scanners import SCANNERS
+from cspine_phantom.mr.study import mr_phantom
+from cspine_phantom.pool import FEW
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One study of each split and more faults than one process gets."""
+    folder = tmp_path_factory.mktemp("cases")
+    write_splits(folder, splits={"train": 1, "test": 1}, seed=9, faults=["axial only", "no T2"])
+    return folder
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "cases.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_table_names_every_study_and_its_truth(folder: Path) -> None:
+    table = rows(folder)
+    assert tuple(table[0]) == COLUMNS
+    assert [(row["split"], row["fault"]) for row in table] == [
+        ("train", ""), ("train", "axial only"), ("train", "no T2"),
+        ("test", ""), ("test", "axial only"), ("test", "no T2"),
+    ]  # fmt: skip
+    assert len({row["patient"] for row in table}) == 6
+    for number in (0, 3):
+        row, disease = table[number], draw_disease(9, number)
+        assert row["OPLL"] == str(int(disease.label))
+        assert row["second OPLL"] == str(int(disease.second))
+        assert float(row["severity OPLL"]) == pytest.approx(disease.evidence, abs=1e-6)
+        assert row["device"] == SCANNERS[row["site"]].name
+        for path in (folder / row["study"]).iterdir():
+            ds = pydicom.dcmread(path, stop_before_pixels=True)
+            assert (ds.PatientID, ds.ManufacturerModelName) == (row["patient"], row["device"])
+    assert {row["OPLL"] for row in table if row["fault"]} == {""}
+
+
+def test_it_is_read_as_a_case_set(folder: Path) -> None:
+    cases = read_cases(folder, split="test", levels=("OPLL",)).cases
+    assert [len(case.labels) for case in cases] == [1, 0, 0]
+    assert [case.unfit for case in cases] == [None, "axial only", "no T2"]
+    assert set(cases[0].severity) == {"OPLL"}
+    study = cases[0].read()
+    assert len(study.series) >= 2
+    assert {series[0].Modality for series in study.series} == {"MR"}
+
+
+def test_all_cores_write_what_one_does(folder: Path) -> None:
+    """Six studies went to processes of their own; one is made again here."""
+    assert len(rows(folder)) > FEW
+    case = mr_phantom(seed=9, number=1, fault="axial only")
+    found = {}
+    for path in (folder / rows(folder)[1]["study"]).iterdir():
+        ds = pydicom.dcmread(path)
+        found[ds.SOPInstanceUID] = ds.PixelData
+    assert found == {ds.SOPInstanceUID: ds.PixelData for ds in case.datasets}
+
+
+def test_names_of_files_say_nothing_of_their_order(folder: Path) -> None:
+    row = next(row for row in rows(folder) if not SCANNERS[row["site"]].enhanced)
+    numbers = [
+        (int(ds.SeriesNumber), int(ds.InstanceNumber))
+        for path in sorted((folder / row["study"]).iterdir())
+        for ds in [pydicom.dcmread(path, stop_before_pixels=True)]
+    ]
+    assert numbers != sorted(numbers)
+    assert len(set(numbers)) == len(numbers)
+
+
+def test_an_unknown_fault_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"unknown fault 'metl'.*did you mean 'metal'"):
+        write_splits(tmp_path, splits={"test": 1}, seed=1, faults=["metl"])
+    with pytest.raises(ModelError, match="0 patients and no faults"):
+        write_splits(tmp_path, splits={}, seed=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [[], ["--patients", "2", "--splits", "test=2"]])
+def test_the_verb_wants_patients_of_one_split_or_of_several(
+    tmp_path: Path, words: list[str]
+) -> None:
+    result = CliRunner().invoke(mr, [*words, "--seed", "1", "-o", str(tmp_path / "set")])
+    assert result.exit_code == 2
+    assert "either --patients or --splits" in result.output
+
+
+def test_pixels_use_the_range_that_is_stated(folder: Path) -> None:
+    for path in (folder / rows(folder)[0]["study"]).iterdir():
+        ds = pydicom.dcmread(path)
+        assert ds.pixel_array.max() < 2**ds.BitsStored
+        assert np.percentile(ds.pixel_array, 99) > 60
