@@ -61,7 +61,7 @@ def _motion(rng: np.random.Generator) -> Spoil:
         ]
         phase = np.exp(-2j * np.pi * (down * shifts[0] + across * shifts[1]))
         moved = np.fft.irfft2(np.fft.rfft2(signal) * phase, (rows, columns))
-        return np.abs(moved).astype(np.float32)
+        return np.asarray(np.abs(moved), np.float32)
 
     return moved
 
@@ -76,7 +76,7 @@ def _metal(rng: np.random.Generator) -> Spoil:
         if not stack.is_sagittal:
             return signal
         column, row = np.meshgrid(np.arange(stack.columns), np.arange(stack.rows))
-        found = signal.copy()
+        found: Signal = signal.copy()
         feet = np.array([-stack.across[2], stack.across[1]])
         x = (at - stack.middle_mm[1:]) @ stack.across[1:] / stack.pixel_mm + stack.columns / 2
         y = (at - stack.middle_mm[1:]) @ feet / stack.pixel_mm + stack.rows / 2

@@ -166,4 +166,5 @@ class _Sections:
         part = np.clip((left - sides[place - 1]) / (sides[place] - sides[place - 1]), 0, 1)
         planes = np.stack(self._columns, axis=2)
         part = part.astype(np.float32)
-        return (1 - part) * planes[:, :, place - 1] + part * planes[:, :, place]
+        between: Signal = (1 - part) * planes[:, :, place - 1] + part * planes[:, :, place]
+        return between
