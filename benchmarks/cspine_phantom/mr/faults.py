@@ -44,9 +44,9 @@ def _motion(rng: np.random.Generator) -> Spoil:
     A line that is taken while the neck is elsewhere has another phase; a swing that comes back
     makes ghosts along the direction of phase encoding, here down.
     """
-    swing_mm = rng.uniform(3.0, 6.0, 2) * rng.choice([-1, 1], 2)
+    swing_mm = rng.uniform(1.2, 3.0, 2) * rng.choice([-1, 1], 2)
     swings = rng.uniform(5, 14)
-    start_mm = rng.uniform(2.0, 5.0, 2)
+    start_mm = rng.uniform(1.0, 3.0, 2)
 
     def moved(signal: Signal, stack: Stack) -> Signal:
         rows, columns = signal.shape[1:]

@@ -101,8 +101,9 @@ def taken(scanner: Scanner, fault: Fault | None, rng: np.random.Generator) -> se
     drawn = dict(zip(others, rng.random(3), strict=True))
     titles: set[Title] = {title for title in others if drawn[title] < chances[title]}
     if fault == "axial only":
-        return {"ax T2"} | (titles - {"sag STIR"})
-    return titles | ({"sag T1"} if fault == "no T2" else {"sag T2", "sag T1"})
+        return titles - {"sag STIR"} | {"ax T2"}
+    wanted: set[Title] = {"sag T2", "sag T1"}
+    return titles | wanted - ({"sag T2"} if fault == "no T2" else set())
 
 
 def _sagittal(
