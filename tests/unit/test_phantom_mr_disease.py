@@ -72,7 +72,7 @@ def test_thickness_and_reach_follow_the_evidence() -> None:
     series = [replace(drawn, evidence=value) for value in (-2.0, -1.0, 0.0, 1.0, 2.0)]
     thickness = [each.thickness_mm for each in series]
     assert thickness == sorted(thickness)
-    assert thickness == pytest.approx([0.5, 1.0, 2.2, 3.4, 4.6])
+    assert thickness == pytest.approx([0.5, 0.9, 2.4, 3.9, 5.4])
     assert [each.reach for each in series] == [2, 2, 3, 4, 4]
     assert replace(series[-1], pattern="localised").reach == 1
 

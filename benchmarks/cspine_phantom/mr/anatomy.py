@@ -83,7 +83,8 @@ class Anatomy:
 
     def pixel(self, points: Points) -> Points:
         """Return (column, row) on a label map of positions, (..., 2)."""
-        return (points + np.array([_BEFORE_MM, _ABOVE_MM])) / PITCH_MM - 0.5
+        at: Points = (points + np.array([_BEFORE_MM, _ABOVE_MM])) / PITCH_MM - 0.5
+        return at
 
 
 def neck(patient: Patient, disease: Disease) -> Anatomy:

@@ -59,9 +59,9 @@ def brain(patient: Patient) -> Anatomy:
         Solid(rounded(arch), LABEL["white matter"], half_mm=12.0),
         Solid(ellipse((-2.0, -12.0), radii=(30, 6)), LABEL["csf"], 9.0, 7.0, power=2.0),
         Solid(ellipse((-2.0, 0.0), radii=(15, 9)), LABEL["grey matter"], 9.0, 9.0, power=2.0),
-        Solid(ellipse((42.0, 38.0), radii=(27, 22)), LABEL["grey matter"], half_mm=48.0, power=2.2),
+        Solid(ellipse((36.0, 33.0), radii=(23, 18)), LABEL["grey matter"], half_mm=48.0, power=2.2),
         Solid(
-            ellipse((38.0, 38.0), radii=(15, 11)), LABEL["white matter"], half_mm=40.0, power=2.2
+            ellipse((34.0, 33.0), radii=(13, 9)), LABEL["white matter"], half_mm=40.0, power=2.2
         ),
         Solid(
             ellipse((0.0, 36.0), radii=(13, 15), turn_deg=20),
@@ -70,7 +70,7 @@ def brain(patient: Patient) -> Anatomy:
             power=2.2,
         ),
         Solid(ellipse((8.0, 70.0), radii=(7, 26)), LABEL["cord"], half_mm=8.0, power=2.2),
-        Solid(ellipse((16.0, 34.0), radii=(4, 9)), LABEL["csf"], half_mm=6.0, power=2.0),
+        Solid(ellipse((14.0, 33.0), radii=(3.5, 8)), LABEL["csf"], half_mm=6.0, power=2.0),
     ]
     rows = np.linspace(-56, 44, 5)
     return Anatomy(

@@ -161,7 +161,7 @@ class Canal:
             near, far = (cord_back, back) if side > 0 else (front, cord_front)
             gap = np.maximum(far - near, 0) * bump(self.along, at, half, edge_mm=5.0)
             inside = (self.along > at - 1.5 * half) & (self.along < at + 1.5 * half)
-            if gap[inside].max(initial=0.0) < 1.6:
+            if gap[inside].max(initial=0.0) < 2.5:
                 continue
             middle = (near + far) / 2
             outline = self.between(middle - 0.28 * gap, middle + 0.28 * gap)

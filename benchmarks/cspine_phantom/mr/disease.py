@@ -2,8 +2,8 @@
 
 One latent number a patient, the **evidence** E, standard normal, is all that the anatomy knows of
 the class: the ossification's thickness and how far it reaches follow from it
-(:mod:`~cspine_phantom.mr.canal`), from a ligament that is only thick to a mass of six millimetres.
-The label is the evidence read with noise,
+(:mod:`~cspine_phantom.mr.stenosis`), from a ligament that is only thick to a mass of more than six
+millimetres. The label is the evidence read with noise,
 
     OPLL = 1 where E + READER_NOISE * N > THRESHOLD, N standard normal and independent,
 
@@ -85,8 +85,8 @@ class Disease:
 
     @property
     def thickness_mm(self) -> float:
-        """Thickness of the ossified, or merely thick, ligament: 2.2 mm where E is 0."""
-        return float(np.clip(2.2 + 1.2 * self.evidence, 0.5, 6.0))
+        """Thickness of the ossified, or merely thick, ligament: 2.4 mm where E is 0."""
+        return float(np.clip(2.4 + 1.5 * self.evidence, 0.5, 6.5))
 
     @property
     def reach(self) -> int:

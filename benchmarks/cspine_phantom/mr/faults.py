@@ -44,9 +44,9 @@ def _motion(rng: np.random.Generator) -> Spoil:
     A line that is taken while the neck is elsewhere has another phase; a swing that comes back
     makes ghosts along the direction of phase encoding, here down.
     """
-    swing_mm = rng.uniform(3.0, 6.0, 2) * rng.choice([-1, 1], 2)
+    swing_mm = rng.uniform(1.2, 3.0, 2) * rng.choice([-1, 1], 2)
     swings = rng.uniform(5, 14)
-    start_mm = rng.uniform(2.0, 5.0, 2)
+    start_mm = rng.uniform(1.0, 3.0, 2)
 
     def moved(signal: Signal, stack: Stack) -> Signal:
         rows, columns = signal.shape[1:]
@@ -61,7 +61,7 @@ def _motion(rng: np.random.Generator) -> Spoil:
         ]
         phase = np.exp(-2j * np.pi * (down * shifts[0] + across * shifts[1]))
         moved = np.fft.irfft2(np.fft.rfft2(signal) * phase, (rows, columns))
-        return np.abs(moved).astype(np.float32)
+        return np.asarray(np.abs(moved), np.float32)
 
     return moved
 
@@ -76,7 +76,7 @@ def _metal(rng: np.random.Generator) -> Spoil:
         if not stack.is_sagittal:
             return signal
         column, row = np.meshgrid(np.arange(stack.columns), np.arange(stack.rows))
-        found = signal.copy()
+        found: Signal = signal.copy()
         feet = np.array([-stack.across[2], stack.across[1]])
         x = (at - stack.middle_mm[1:]) @ stack.across[1:] / stack.pixel_mm + stack.columns / 2
         y = (at - stack.middle_mm[1:]) @ feet / stack.pixel_mm + stack.rows / 2

@@ -57,9 +57,9 @@ def received(
         # Elsewhere in every slice, so that neighbours do not look alike.
         seen = one * gain * np.roll(uneven, (index * shape[0] // 5, index * shape[1] // 3), (0, 1))
         sharp = np.fft.rfft2(seen)
-        real = np.fft.irfft2(sharp * kept, shape)
+        real = np.fft.irfft2(sharp * kept, shape).astype(np.float32, copy=False)
         both = _noise(shape, protocol.resolved, rng) * noise
-        magnitude = np.hypot(real + both[0], both[1]) * scale
+        magnitude = scale * cv2.magnitude(real + both[0], both[1])
         images[index] = np.clip(np.rint(magnitude), 0, 2**BITS - 1)
     return images
 
@@ -69,12 +69,14 @@ def coil(stack: Stack, scanner: Scanner) -> tuple[NDArray[np.float32], NDArray[n
 
     (rows, columns) each. The coil lies behind the neck.
     """
-    across = (np.arange(stack.columns) - (stack.columns - 1) / 2) * stack.pixel_mm
-    down = (np.arange(stack.rows) - (stack.rows - 1) / 2) * stack.pixel_mm
+    across = stack.pixel_mm * (np.arange(stack.columns, dtype=np.float32) - stack.columns / 2)
+    down = stack.pixel_mm * (np.arange(stack.rows, dtype=np.float32) - stack.rows / 2)
     back = stack.middle_mm[1] + across[None] * stack.across[1] + down[:, None] * stack.down[1]
     feet = stack.middle_mm[2] + across[None] * stack.across[2] + down[:, None] * stack.down[2]
-    near = 1 / (1 + ((_COIL_MM - back) / _FALL_MM) ** 2) / (1 + (feet / _LONG_MM) ** 4)
-    near *= 1 + (_COIL_MM / _FALL_MM) ** 2
+    long = np.square(np.square(feet / _LONG_MM))
+    near = (1 + (_COIL_MM / _FALL_MM) ** 2) / (
+        (1 + np.square((_COIL_MM - back) / _FALL_MM)) * (1 + long)
+    )
     left = np.ones_like(near)
     if scanner.saturation:
         left = 0.25 + 0.75 / (1 + np.exp(-(back + 46.0 - 0.25 * feet) / 4.0))

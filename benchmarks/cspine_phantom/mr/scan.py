@@ -11,7 +11,7 @@ from cspine_phantom.mr.anatomy import Anatomy, neck
 from cspine_phantom.mr.brain import brain
 from cspine_phantom.mr.disease import Disease, generator
 from cspine_phantom.mr.faults import Fault, spoil
-from cspine_phantom.mr.geometry import Stack, across, lie, sagittal
+from cspine_phantom.mr.geometry import Stack, Vector, across, lie, sagittal
 from cspine_phantom.mr.receive import received
 from cspine_phantom.mr.scanners import LOCALISER, Protocol, Scanner, axial_of, stir_of
 from cspine_phantom.mr.series import Series, Title, assemble
@@ -101,12 +101,13 @@ def taken(scanner: Scanner, fault: Fault | None, rng: np.random.Generator) -> se
     drawn = dict(zip(others, rng.random(3), strict=True))
     titles: set[Title] = {title for title in others if drawn[title] < chances[title]}
     if fault == "axial only":
-        return {"ax T2"} | (titles - {"sag STIR"})
-    return titles | ({"sag T1"} if fault == "no T2" else {"sag T2", "sag T1"})
+        return titles - {"sag STIR"} | {"ax T2"}
+    wanted: set[Title] = {"sag T2", "sag T1"}
+    return titles | wanted - ({"sag T2"} if fault == "no T2" else set())
 
 
 def _sagittal(
-    protocol: Protocol, scanner: Scanner, roll: float, pitch: float, middle: Signal
+    protocol: Protocol, scanner: Scanner, roll: float, pitch: float, middle: Vector
 ) -> Stack:
     return sagittal(
         slices=protocol.slices, shape=(protocol.rows, protocol.columns),
@@ -115,14 +116,14 @@ def _sagittal(
     )  # fmt: skip
 
 
-def _axials(protocol: Protocol, anatomy: Anatomy, middle: Signal) -> tuple[Stack, ...]:
+def _axials(protocol: Protocol, anatomy: Anatomy, middle: Vector) -> tuple[Stack, ...]:
     """Return a few slices along each of the discs."""
     return tuple(
         _across(protocol, np.array([middle[0], *at]), -rise) for at, rise in anatomy.sections
     )
 
 
-def _three_planes(protocol: Protocol, middle: Signal) -> tuple[Stack, ...]:
+def _three_planes(protocol: Protocol, middle: Vector) -> tuple[Stack, ...]:
     seen = sagittal(
         slices=protocol.slices, shape=(protocol.rows, protocol.columns),
         pixel_mm=protocol.pixel_mm, thickness_mm=protocol.thickness_mm, gap_mm=protocol.gap_mm,
@@ -131,7 +132,7 @@ def _three_planes(protocol: Protocol, middle: Signal) -> tuple[Stack, ...]:
     return seen, _across(protocol, middle, np.pi / 2), _across(protocol, middle, 0.0)
 
 
-def _across(protocol: Protocol, middle: Signal, rise: float) -> Stack:
+def _across(protocol: Protocol, middle: Vector, rise: float) -> Stack:
     return across(
         slices=protocol.slices, shape=(protocol.rows, protocol.columns),
         pixel_mm=protocol.pixel_mm, thickness_mm=protocol.thickness_mm, gap_mm=protocol.gap_mm,

@@ -20,7 +20,7 @@ Signal = NDArray[np.float32]
 STEP_MM = 1.2
 """Between the planes that a sagittal slice is the mean of."""
 
-_FAR_STEP_MM = 5.0  # farther out, where only sections of other directions go
+_FAR_STEP_MM = 3.0  # farther out, where only sections of other directions go
 _FAR_MM = 100.0
 _COARSE_MM = 0.75  # pixels that skip some of a label map's
 _ACROSS = 3  # points of which a section's pixel is the mean, along its column
@@ -166,4 +166,5 @@ class _Sections:
         part = np.clip((left - sides[place - 1]) / (sides[place] - sides[place - 1]), 0, 1)
         planes = np.stack(self._columns, axis=2)
         part = part.astype(np.float32)
-        return (1 - part) * planes[:, :, place - 1] + part * planes[:, :, place]
+        between: Signal = (1 - part) * planes[:, :, place - 1] + part * planes[:, :, place]
+        return between

@@ -41,7 +41,8 @@ def canal(column: Column, disease: Disease, *, rng: np.random.Generator) -> Cana
 
     def place_of(points: Points) -> Depth:
         far = np.linalg.norm(wall[None] - points[:, None], axis=2)
-        return along[far.argmin(axis=1)]
+        nearest: Depth = along[far.argmin(axis=1)]
+        return nearest
 
     stations = place_of(np.array(places))
     bodies, lower = stations[::2], stations[1::2]
@@ -61,7 +62,7 @@ def canal(column: Column, disease: Disease, *, rng: np.random.Generator) -> Cana
         # Where the ligament is bone, the disc needs not to take the room as well.
         taken = ossified[int(np.abs(along - place).argmin())]
         size = max(loss[index] - 0.85 * taken, 0.35)
-        bulge += size * np.exp(-0.5 * ((along - place) / (2.6 + 0.25 * size)) ** 2)
+        bulge += size * np.exp(-0.5 * ((along - place) / (2.2 + 0.15 * size)) ** 2)
         thick = 1.6 + (0.38 * loss[index] if index < 6 else 0.0)
         yellow += thick * bump(along, place + 1.0, 5.5, edge_mm=4.0)
     fat = np.interp(along, at, _FAT_MM)
@@ -95,7 +96,7 @@ def _ossified(
     it goes on between them.
     """
     # The same draws whatever the evidence, so that nothing else follows from it.
-    starts, sizes, joins = rng.random(2), rng.uniform(0.7, 1.0, 9), rng.uniform(0.75, 1.0, 9)
+    starts, sizes, joins = rng.random(2), rng.uniform(0.8, 1.0, 9), rng.uniform(0.75, 1.0, 9)
     joined = rng.random(9) < {"continuous": 1.0, "mixed": 0.5}.get(disease.pattern, 0.0)
     middle = disease.worst + int(starts[0] < 0.5)
     first = max(middle - (disease.reach - 1) // 2 - int(starts[1] < 0.5), 0)

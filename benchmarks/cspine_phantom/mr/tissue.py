@@ -104,8 +104,8 @@ class Tissues:
             ready = np.abs(1 - 2 * np.exp(-sequence.inversion_ms / self.t1_ms) + left)
         else:
             ready = np.sin(flip) * (1 - left) / (1 - np.cos(flip) * left)
-        signal = self.density * ready * np.exp(-sequence.echo_ms / self.t2_ms)
-        return signal.astype(np.float32)
+        left_over = np.exp(-sequence.echo_ms / self.t2_ms)
+        return np.asarray(self.density * ready * left_over, np.float32)
 
 
 def tissues(
