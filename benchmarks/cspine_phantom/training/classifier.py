@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cspine.spec import Classify
+from cspine.spec import Classifier, Classify
 from cspine.transform import map_grey
 from cspine_bench.metrics.auc import auc
 from cspine_export.architecture import build_network
@@ -32,7 +32,7 @@ def train_classifier(stage: Classify, data: Samples, held: Samples, recipe: Reci
     def step(network: nn.Module, number: int) -> Tensor:
         chosen = order[number * recipe.classify_batch :][: recipe.classify_batch]
         variant = rng.integers(0, data.crops.shape[1], len(chosen))
-        crops = _varied(data.crops[chosen, variant], stage, rng, recipe.noise)
+        crops = varied(data.crops[chosen, variant], stage, rng, recipe.noise)
         logits = forward(network, torch.from_numpy(crops[:, None]))[:, 0]
         return functional.binary_cross_entropy_with_logits(logits, labels[chosen])
 
@@ -53,18 +53,18 @@ def train_classifier(stage: Classify, data: Samples, held: Samples, recipe: Reci
     }
 
 
-def _varied(
-    crops: Halves, stage: Classify, rng: np.random.Generator, noise: float
+def varied(
+    crops: Halves, stage: Classifier, rng: np.random.Generator, noise: float
 ) -> npt.NDArray[np.float32]:
     """Return crops as other devices would have shown them, in the grey levels of the stage."""
-    varied = crops.astype(np.float32)
-    for crop in varied:
+    shown = crops.astype(np.float32)
+    for crop in shown:
         if rng.random() < AS_THEY_ARE:
             continue
         low, high = crop.min(), crop.max()
         span = max(high - low, np.float32(1e-6))
         crop[:] = rescanned((crop - low) / span, rng, pixel_mm=stage.spacing_mm, noise=noise)
-    return map_grey(varied, stage.grey)
+    return map_grey(shown, stage.grey)
 
 
 def youden_threshold(truth: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64]) -> float:

@@ -25,6 +25,10 @@ class Recipe:
         Crops of a level, all but the first displaced.
     noise
         Largest standard deviation of the noise added, a part of white.
+    stacks, tuning_stacks
+        Patients whose MR slices the network is fitted to, and tuned on.
+    stack_variants
+        Times that a stack is shown, all but the first moved.
     landmark_sigma_mm
         Standard deviation of the Gaussian about a landmark that its map should show.
     """
@@ -45,6 +49,11 @@ class Recipe:
     landmark_steps: int = 1800
     landmark_batch: int = 8
     landmark_sigma_mm: float = 1.5
+    stacks: int = 800
+    tuning_stacks: int = 150
+    stack_variants: int = 4
+    stack_steps: int = 1200
+    stack_batch: int = 32
     screen_clean: int = 1300
     screen_of_each: int = 110
     screen_epochs: int = 13

@@ -19,8 +19,8 @@ import torch
 
 from cspine.errors import ModelError, did_you_mean
 from cspine.files import write_atomic
-from cspine.spec import Classify, Landmarks, PipelineSpec, Screen, Segment
-from cspine_phantom.training import landmarks, screening, tensors
+from cspine.spec import Classify, Landmarks, PipelineSpec, Screen, Segment, Slices
+from cspine_phantom.training import landmarks, screening, slices, tensors
 from cspine_phantom.training.classifier import train_classifier
 from cspine_phantom.training.fit import Trained, save_weights
 from cspine_phantom.training.localiser import train_localiser
@@ -51,6 +51,7 @@ TRAINERS: dict[type, Trainer] = {
     Segment: Trainer(tensors.films, train_localiser),
     Classify: Trainer(tensors.films, train_classifier),
     Landmarks: Trainer(landmarks.films, landmarks.train_landmarks),
+    Slices: Trainer(slices.stacks, slices.train_slices),
 }
 """By kind of stage."""
 
