@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from cspine.errors import ModelError
 from cspine.pipeline import Pipeline
 from cspine.pipeline_file import load_spec, shipped_spec
 from cspine.precision import choose, fp32, int8
+from cspine.spec import Accept, Film, Stack
 from cspine_bench.accuracy.layout import report_summary, report_text
 from cspine_bench.accuracy.verdict import answered_levels, verify
 from cspine_bench.cases import read_cases
@@ -27,15 +30,69 @@ from cspine_calibration.targets import TARGETS
 from cspine_export.export import export
 from cspine_phantom.cases import write_cases
 from cspine_phantom.faults.film import FAULTS, UNFIT
+from cspine_phantom.mr.cases import write_cases as write_stacks
+from cspine_phantom.mr.faults import TOLD
 
 # Seeds of the shipped checkpoints' training are 20261121 and 20261122: none of these patients.
 STUDY_SEED, CALIBRATION_SEED, TEST_SEED = 11, 12, 14
 CALIBRATION_PATIENTS = 24
-# A margin of 0.02 on sensitivity takes 190 patients with a positive level if INT8 changes no
-# decision, and 280 if it changes two or three; seven in ten have one.
-TEST_PATIENTS = 400
-# And one of 0.05 on refusals 120 films that must be refused, a few of each kind.
-TEST_FAULTS = 8
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """What a pipeline that accepts a kind of study is shown.
+
+    Attributes
+    ----------
+    what, unit
+        For the reader: what is simulated, and what one is called.
+    write, write_test
+        Write a case set of one split, and after its patients one study with each fault; those of
+        the locked test may have headers that lie.
+    shown, calibrated
+        Faults of the few studies that are run, and of those that ranges are taken from, for what a
+        screen refuses, it must have ranges for.
+    patients
+        Of the locked test. A margin of 0.02 on sensitivity takes 190 positive patients if INT8
+        changes no decision, and 280 if it changes two or three.
+    unfit
+        Faults in the locked test. A margin of 0.05 on refusals takes 120 studies that must be
+        refused.
+    """
+
+    what: str
+    unit: str
+    write: Callable[..., Path]
+    write_test: Callable[..., Path]
+    shown: Sequence[str]
+    calibrated: Sequence[str]
+    patients: int
+    unfit: Sequence[str]
+
+
+SIMULATED: dict[type[Accept], Simulated] = {
+    Film: Simulated(
+        what="lateral cervical radiographs",
+        unit="films",
+        write=write_cases,
+        write_test=partial(write_cases, header="lying"),
+        shown=("ap",),
+        calibrated=tuple(fault for fault in FAULTS if fault != "unseen part"),
+        patients=400,
+        unfit=UNFIT * 8,
+    ),
+    Stack: Simulated(
+        what="MR of the neck, sagittal and other series,",
+        unit="studies",
+        write=write_stacks,
+        write_test=write_stacks,
+        shown=("brain",),
+        calibrated=(),
+        patients=400,
+        unfit=TOLD * 40,
+    ),
+}
+"""By what a pipeline accepts."""
 
 
 def run_demo(
@@ -53,23 +110,18 @@ def run_demo(
     checkpoints = _checkpoints(path, assets)
     _empty(folder)
 
-    say("1 simulate: lateral cervical radiographs as DICOM, with truth; nothing here is clinical")
-    write_cases(folder / "studies", patients=4, seed=STUDY_SEED, split="test", faults=["ap"])
-    write_cases(
+    shown = SIMULATED[type(load_spec(path).accept)]
+    say(f"1 simulate: {shown.what} as DICOM, with truth; nothing here is clinical")
+    shown.write(folder / "studies", patients=4, seed=STUDY_SEED, split="test", faults=shown.shown)
+    shown.write(
         folder / "calibration",
         patients=CALIBRATION_PATIENTS,
         seed=CALIBRATION_SEED,
         split="calibration",
-        # What the screen refuses, it must have ranges for.
-        faults=[fault for fault in FAULTS if fault != "unseen part"],
+        faults=shown.calibrated,
     )
-    write_cases(
-        folder / "test",
-        patients=TEST_PATIENTS,
-        seed=TEST_SEED,
-        split="test",
-        faults=UNFIT * TEST_FAULTS,
-        header="lying",
+    shown.write_test(
+        folder / "test", patients=shown.patients, seed=TEST_SEED, split="test", faults=shown.unfit
     )
     studies = read_all([folder / "studies" / "studies"])
 
@@ -82,8 +134,8 @@ def run_demo(
     bundle = calibrate(bundle, cases, threads=None, progress=_silent)
     bundle = emit_targets(bundle, tuple(TARGETS), estimator=DEFAULT)
 
-    films = f"{TEST_PATIENTS} sound films and {TEST_FAULTS * len(UNFIT)} that must be refused"
-    say(f"4 verify: INT8 against FP32 on {films}, which nothing was fitted to\n")
+    tested = f"{shown.patients} sound {shown.unit} and {len(shown.unfit)} that must be refused"
+    say(f"4 verify: INT8 against FP32 on {tested}, which nothing was fitted to\n")
     device = this_device()
     locked = read_cases(folder / "test", split="test", levels=levels)
     report = verify(bundle, int8("onnxruntime", device), locked, threads=None)

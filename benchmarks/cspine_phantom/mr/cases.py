@@ -24,6 +24,21 @@ COLUMNS = (
 is the evidence that its label is read from (:mod:`~cspine_phantom.mr.disease`)."""
 
 
+def write_cases(
+    folder: Path,
+    *,
+    patients: int,
+    seed: int,
+    split: str,
+    faults: Sequence[str] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write a case set of one split, see :func:`write_splits`; two seeds share no patient."""
+    return write_splits(
+        folder, splits={split: patients}, seed=seed, faults=faults, progress=progress
+    )
+
+
 def write_splits(
     folder: Path,
     *,

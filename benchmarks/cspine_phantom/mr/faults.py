@@ -25,6 +25,9 @@ REFUSED: dict[Fault, Code] = {
 }
 """The code that each must be refused with."""
 
+TOLD: tuple[Fault, ...] = ("no T2", "axial only", "brain")
+"""Those that are told without a network that was trained for it: by headers, by the canal."""
+
 Spoil = Callable[[Signal, Stack], Signal]
 """What becomes of the signal of a stack, (slices, rows, columns), before it is received."""
 

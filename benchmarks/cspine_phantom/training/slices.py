@@ -13,7 +13,8 @@ from torch import nn
 from torch.nn import functional
 
 from cspine.dicom.select import Study
-from cspine.spec import PipelineSpec, Slices, Stack
+from cspine.findings import Refused
+from cspine.spec import PipelineSpec, Slices
 from cspine.stages.slices import slice_feeds, slice_maps, study_logit
 from cspine.transform import Affine
 from cspine_bench.metrics.auc import auc
@@ -61,7 +62,8 @@ def stacks(spec: PipelineSpec, recipe: Recipe) -> tuple[Stacks, Stacks]:
 def gather_stacks(spec: PipelineSpec, *, patients: int, seed: int, variants: int) -> Stacks:
     """Simulate patients on all cores and keep what the network sees of them."""
     jobs = [(seed, number) for number in range(patients)]
-    found = list(spread(partial(_stack, spec, variants), jobs, progress=told))
+    seen = list(spread(partial(_stack, spec, variants), jobs, progress=told))
+    found = [each for each in seen if each is not None]
     return Stacks(
         np.stack([frames for frames, _ in found]),
         np.array([disease.label for _, disease in found]),
@@ -74,13 +76,20 @@ def positive_readings(disease: Disease) -> float:
     return 0.5 * math.erfc((THRESHOLD - disease.evidence) / (READER_NOISE * math.sqrt(2)))
 
 
-def _stack(spec: PipelineSpec, variants: int, job: tuple[int, int]) -> tuple[Halves, Disease]:
-    """Return what the network sees of one patient, and what is true of that one."""
+def _stack(
+    spec: PipelineSpec, variants: int, job: tuple[int, int]
+) -> tuple[Halves, Disease] | None:
+    """Return what the network sees of one patient, and what is true of that one.
+
+    Nothing, if the device would refuse the study before any network.
+    """
     seed, number = job
-    accept, stage = spec.accept, spec.only(Slices)
-    assert isinstance(accept, Stack)
+    stage: Slices = spec.only(Slices)
     case = mr_phantom(seed=seed, number=number, only="sag T2")
-    images = Study(case.datasets).images(accept)
+    try:
+        images = Study(case.datasets).images(spec.accept)
+    except Refused:
+        return None
     maps = slice_maps(images, stage)
     moves = np.random.default_rng([seed, number, 2])
     frames = np.empty((variants, len(images), *stage.size_px), np.float16)
