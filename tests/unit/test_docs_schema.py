@@ -17,6 +17,7 @@ import pytest
 
 from cspine import findings, spec
 from cspine.device import Device
+from cspine.dicom.mr.wanted import WantedSeries
 from cspine.engines.convolutions import Convolution
 from cspine.engines.layers import Layer, Tensor
 from cspine.engines.store import BuiltOn, EngineManifest
@@ -105,7 +106,9 @@ def test_the_schema_of_evidence_is_current():
     ("heading", "struct"),
     [
         ("The file", spec.PipelineSpec),
-        ("accept", spec.Accept),
+        ("accept of view lateral", spec.Film),
+        ("accept of view stack", spec.Stack),
+        ("series", WantedSeries),
         ("gate", spec.Gate),
         ("stage of kind screen", spec.Screen),
         ("sign", spec.Sign),
@@ -115,6 +118,7 @@ def test_the_schema_of_evidence_is_current():
         ("stage of kind explain", spec.Explain),
         ("stage of kind landmarks", spec.Landmarks),
         ("stage of kind measure", spec.Measure),
+        ("stage of kind slices", spec.Slices),
         ("grey of kind percentile", spec.Percentile),
         ("grey of kind standardise", spec.Standardise),
         ("architecture", spec.Architecture),
@@ -130,6 +134,8 @@ def test_the_schema_of_evidence_is_current():
         ("level", findings.Level),
         ("landmark", findings.Landmark),
         ("measurement", findings.Measurement),
+        ("decision", findings.Decision),
+        ("slice", findings.SliceScore),
         ("withheld", findings.Withheld),
         ("The evidence", evidence.Report),
         ("performance", Performance),
