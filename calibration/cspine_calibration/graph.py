@@ -203,6 +203,10 @@ class Graph:
             reader in self.units and self.head(self.units[reader].output) for reader in readers
         )
 
+    def feeds_weighted(self, tensor: str) -> bool:
+        """Return whether a weighted operator reads a tensor, as it is or moved about."""
+        return any(node.op_type in WEIGHTED for node in self._followers(tensor))
+
     def _scales(self, node: onnx.NodeProto) -> bool:
         """Return whether a node's result does nothing but multiply."""
         readers = self.consumers.get(node.output[0], ())
@@ -289,8 +293,7 @@ class Graph:
         The scores of a cascade are read on from as well, but they have fewer channels than what
         they are made of.
         """
-        goes_on = any(node.op_type in WEIGHTED for node in self._followers(output))
-        return goes_on and not self._condensed(output)
+        return self.feeds_weighted(output) and not self._condensed(output)
 
     def _condensed(self, tensor: str) -> bool:
         """Return whether a tensor may be what a layer with fewer outputs than inputs gives."""

@@ -1,7 +1,8 @@
 """The graph with QuantizeLinear and DequantizeLinear written into it.
 
 Activations of the FP32 graph keep their names; readers are pointed at the dequantised copies. Only
-where integers are written and the caller reads them too, the output is the copy.
+where integers are written and the caller reads them too, the output is the copy; and what is whole
+is read as it is.
 Whatever the runtime makes of it, a reference implementation of ONNX computes the quantised
 network exactly.
 """
@@ -53,6 +54,7 @@ def rewrite(
     given = (
         graph.outputs.intersection(forms) if target.integer_outputs == "written" else frozenset()
     )
+    unmoved = given | placement.whole
 
     def quantize(name: str) -> None:
         form = forms[name]
@@ -64,14 +66,15 @@ def rewrite(
         nodes.append(_linear("Quantize", source, _integers(name), scale, zero_point))
         nodes.append(_linear("Dequantize", _integers(name), copy, scale, zero_point))
 
+    quantized = forms.keys() - placement.whole
     for value in graph.model.graph.input:
-        if value.name in forms:
+        if value.name in quantized:
             quantize(value.name)
     for index, node in enumerate(graph.nodes):
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
         for position, name in enumerate(node.input):
-            if (index, position) in placement.edges and name not in given:
+            if (index, position) in placement.edges and name not in unmoved:
                 copy.input[position] = _reals(name)
         if index in weights:
             dequantize, tensors = _requantized(copy, weights[index], biases.get(index))
@@ -80,7 +83,7 @@ def rewrite(
         copy.output[:] = [_bare(name) if name in given else name for name in node.output]
         nodes.append(copy)
         for name in node.output:
-            if name in forms:
+            if name in quantized:
                 quantize(name)
 
     live = _live(nodes, graph.outputs)
