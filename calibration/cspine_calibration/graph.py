@@ -321,7 +321,8 @@ class Graph:
             return True
         groups = next((a.i for a in self.nodes[unit.node].attribute if a.name == "group"), 1)
         ours, theirs = self.constants[unit.weight].dims[:2]
-        return ours < theirs * groups if unit.kind == "Conv" else theirs * groups < ours
+        written, read = (ours, theirs * groups) if unit.kind == "Conv" else (theirs * groups, ours)
+        return bool(written < read)
 
     @cached_property
     def _depth(self) -> Mapping[str, int]:
