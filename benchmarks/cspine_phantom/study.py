@@ -36,11 +36,13 @@ class Phantom:
         fault: there is nothing to be right about. Where only C7 is hidden, those of all levels.
     points
         (2,) positions (column, row) by name, in the order of :data:`cspine.geometry.LANDMARKS`;
-        the centre of the first pixel is (0, 0). None for a fault.
+        the centre of the first pixel is (0, 0). None for a fault, but where only C7 is hidden,
+        those of the bodies above.
     boxes
-        By level name, see :func:`~cspine_phantom.truth.level_boxes`; empty without points.
+        By level name, see :func:`~cspine_phantom.truth.level_boxes`; empty unless all points are
+        there.
     parameters
-        The six sagittal ones in the patient's own millimetres; None without points.
+        The six sagittal ones in the patient's own millimetres; None unless all points are there.
     face
         The side of the picture that the face is on; None for a fault, as above.
     hidden
@@ -95,7 +97,7 @@ def phantom(
         labels=MappingProxyType(dict(zip(levels, patient.labels, strict=False))),
         severity=MappingProxyType(dict(zip(levels, patient.severity, strict=False))),
         second=MappingProxyType(dict(zip(levels, patient.second, strict=False))),
-        points=MappingProxyType({name: film.points[name] for name in LANDMARKS if film.points}),
+        points=MappingProxyType({n: film.points[n] for n in LANDMARKS if n in film.points}),
         boxes=MappingProxyType(level_boxes(film.points)),
         parameters=parameters(film.points, film.device),
         face=patient.face if answerable else None,

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from cspine.geometry import Parameters, sagittal_parameters
+from cspine.geometry import LANDMARKS, Parameters, sagittal_parameters
 from cspine_phantom.imaging.devices import Device
 from cspine_phantom.patients import LEVELS, VERTEBRAE
 from cspine_phantom.scene.shapes import Points
@@ -22,10 +22,10 @@ def level_boxes(points: Mapping[str, Points]) -> dict[str, Box]:
     Parameters
     ----------
     points
-        (2,) positions (column, row) of all of :data:`cspine.geometry.LANDMARKS`, or nothing,
-        which has no boxes. T1 has no lower corners; its half is taken to be as high as that of C7.
+        (2,) positions (column, row) of :data:`cspine.geometry.LANDMARKS`; without all of them
+        there are no boxes. T1 has no lower corners; its half is taken to be as high as that of C7.
     """
-    if not points:
+    if not points.keys() >= set(LANDMARKS):
         return {}
     deep = {f"{body}{side}": _half(points, body, side) for body in VERTEBRAE for side in "AP"}
     boxes = {}
@@ -46,8 +46,8 @@ def level_boxes(points: Mapping[str, Points]) -> dict[str, Box]:
 
 
 def parameters(points: Mapping[str, Points], device: Device) -> Parameters | None:
-    """Return the six parameters in the patient's own millimetres; None without landmarks."""
-    if not points:
+    """Return the six parameters in the patient's own millimetres; None without all landmarks."""
+    if not points.keys() >= set(LANDMARKS):
         return None
     pixel_mm = device.spacing_mm / device.magnification
     return sagittal_parameters(points, (pixel_mm, pixel_mm))

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from cspine.errors import ModelError, SpecError
+from cspine.geometry import LANDMARKS
 from cspine.pipeline_file import load_spec, shipped_spec
-from cspine.spec import Classify
+from cspine.spec import Classify, Landmarks, Network
+from cspine_export.architecture import build_network
 from cspine_export.export import export
 from cspine_phantom.training.published import RESNET50, train_published
 from cspine_phantom.training.recipe import Recipe
 from cspine_phantom.training.tensors import gather
-from cspine_phantom.training.train import train
+from cspine_phantom.training.train import TRAINERS, train
 
 PIPELINE = shipped_spec("xray-compression")
 SPEC = load_spec(PIPELINE)
+SAGITTAL = load_spec(shipped_spec("xray-sagittal"))
 TINY = Recipe(
     train_patients=3,
     frontal_films=1,
@@ -29,6 +36,9 @@ TINY = Recipe(
     segment_batch=2,
     classify_epochs=1,
     classify_batch=12,
+    other_films=0,
+    landmark_steps=2,
+    landmark_batch=2,
 )
 
 
@@ -57,6 +67,29 @@ def test_a_recipe_leaves_checkpoints_and_a_log(
         exporters=["torchscript"],
     )
     assert bundle.spec == SPEC
+
+
+def test_every_network_has_a_trainer() -> None:
+    assert set(TRAINERS) == set(get_args(Network))
+
+
+def test_landmarks_are_trained_by_the_same_command(tmp_path: Path) -> None:
+    recipe = replace(TINY, hidden_films=4, frontal_films=0)  # a quarter of them for tuning
+    train(SAGITTAL, recipe, tmp_path, stages=["landmarks"])
+    log = json.loads((tmp_path / "train.json").read_bytes())
+    assert log["pipeline"] == "xray-sagittal"
+    assert set(log["landmarks"]["tuning"]["of_each_mm"]) == set(LANDMARKS)
+    hidden = (
+        log["landmarks"]["tuning"]["films"] * len(LANDMARKS) - log["landmarks"]["tuning"]["seen"]
+    )
+    assert hidden >= 6  # C7 and T1 of one film
+    network = build_network(SAGITTAL.only(Landmarks).architecture)
+    size = SAGITTAL.only(Landmarks).size_px
+    with torch.inference_mode():
+        assert network.eval()(torch.zeros(1, 1, *size)).shape == (1, len(LANDMARKS), *size)
+    given = load_file(tmp_path / "landmarks.safetensors")
+    assert given.keys() <= network.state_dict().keys()
+    assert {value.dtype for value in given.values()} <= {torch.float16, torch.int64}
 
 
 def test_a_network_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cspine_phantom.training.augment import moved, rescanned
+from cspine_phantom.training.augment import draw_move, rescanned
 
 ROWS, COLUMNS = 128, 96
 
@@ -23,7 +23,9 @@ def test_image_and_label_move_together(disc: tuple[np.ndarray, np.ndarray]) -> N
     rng = np.random.default_rng(3)
     places = set()
     for _ in range(20):
-        image, label = moved(*disc, rng, upside_down=0)
+        move = draw_move((ROWS, COLUMNS), rng, upside_down=0)
+        image, label = move.image(disc[0]), move.labels(disc[1])
+        assert not move.turned_over
         assert image.shape == label.shape == (ROWS, COLUMNS)
         assert (image.dtype, label.dtype) == (np.float32, np.uint8)
         assert 0.6 * disc[1].sum() < label.sum() < 1.5 * disc[1].sum()
@@ -32,10 +34,15 @@ def test_image_and_label_move_together(disc: tuple[np.ndarray, np.ndarray]) -> N
     assert len(places) > 15
 
 
-def test_nothing_is_to_be_found_upside_down(disc: tuple[np.ndarray, np.ndarray]) -> None:
-    image, label = moved(*disc, np.random.default_rng(3), upside_down=1)
-    assert not label.any()
-    assert image.max() > 0.5
+def test_points_move_with_the_image(disc: tuple[np.ndarray, np.ndarray]) -> None:
+    kinds = set()
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        move = draw_move((ROWS, COLUMNS), rng, upside_down=0.5)
+        y, x = np.argwhere(move.image(disc[1].astype(np.float32)) > 0.5).mean(axis=0)
+        assert move.points(np.array([40.0, 70.0])) == pytest.approx([x, y], abs=0.3)
+        kinds.add((move.mirrored, move.turned_over))
+    assert len(kinds) == 4
 
 
 def test_devices_keep_the_range_and_the_order_of_greys(

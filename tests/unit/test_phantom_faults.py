@@ -156,6 +156,8 @@ def test_what_touches_c7_is_hidden_and_what_lies_above_is_not() -> None:
         first = LEVELS.index(case.hidden[0])
         assert case.hidden == LEVELS[first:]
         assert first in (3, 4)
+        lost = VERTEBRAE[first + 1 :]
+        assert list(case.points) == [name for name in film(number).points if name[:2] not in lost]
         if case.mask.shape != film(number).mask.shape or (case.mask != film(number).mask).any():
             assert case.mask[-1].any()  # the film ends in the vertebra
             ends.add("film")

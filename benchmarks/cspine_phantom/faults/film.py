@@ -58,7 +58,8 @@ class Film:
     hidden
         Names of the levels that cannot be judged though the film may be answered.
     points
-        Landmarks by name, (2,) positions (column, row); none where nothing may be answered.
+        Landmarks by name, (2,) positions (column, row), of those that are not hidden; none where
+        nothing may be answered.
     """
 
     device: Device
@@ -96,9 +97,10 @@ def expose(patient: Patient, fault: Fault | None) -> Film:
         burn(picture, marks)
         return Film(device, picture, np.zeros(shape, np.uint8), aim)
     if fault == "c7 hidden":
-        picture, mask, hidden = without_c7(scene, patient, device, disturb=disturb, rng=rng)
-        burn(picture, marks)
-        return Film(replace(device, rows=len(picture)), picture, mask, aim, hidden)
+        shot, hidden = without_c7(scene, patient, device, disturb=disturb, rng=rng)
+        burn(shot.picture, marks)
+        device = replace(device, rows=len(shot.picture))
+        return Film(device, shot.picture, shot.mask, aim, hidden, shot.points)
     shot = radiograph(scene, patient, device, disturb=disturb)
     picture = _spoilt(shot.picture, shot.mask, fault, device.spacing_mm, rng)
     burn(picture, marks)

@@ -11,7 +11,7 @@ from cspine_phantom.imaging.attenuation import SHIFT, Map, Projection, project
 from cspine_phantom.imaging.devices import Device
 from cspine_phantom.imaging.grain import grain
 from cspine_phantom.imaging.presentation import WHITE, Picture
-from cspine_phantom.imaging.radiograph import Disturb, LabelMap, radiograph
+from cspine_phantom.imaging.radiograph import Disturb, Exposure, LabelMap, radiograph
 from cspine_phantom.patients import LEVELS, VERTEBRAE, Patient, generator
 from cspine_phantom.scene.shapes import Points, Scene, Shape, ellipse, rounded, shaft
 
@@ -23,29 +23,33 @@ def without_c7(
     *,
     disturb: Disturb,
     rng: np.random.Generator,
-) -> tuple[Picture, LabelMap, tuple[str, ...]]:
+) -> tuple[Exposure, tuple[str, ...]]:
     """Return picture, truth and the levels of the lateral `scene` that it does not show.
 
     The lower half of C7 at least is hidden, sometimes that of C6 too; the mask is that of a clean
-    film, cut where the film ends.
+    film, cut where the film ends, and no point is left of a body that is hidden, nor of any below.
     """
     top = VERTEBRAE.index("C6" if rng.random() < 0.35 else "C7")
     way = rng.random()
     if way < 0.65:
-        picture, mask = _shoulders(scene, patient, device, top, disturb=disturb, rng=rng)
+        shot = _shoulders(scene, patient, device, top, disturb=disturb, rng=rng)
     elif way < 0.83:
         shot = radiograph(scene, patient, device, disturb=disturb)
-        picture, mask = shot.picture, shot.mask
-        picture[_cut(mask, top, rng) :] = 0
+        shot.picture[_cut(shot.mask, top, rng) :] = 0
     else:
         # Imaged on a longer detector, of which the upper end is kept.
         longer = replace(device, rows=device.rows + 16 * round(140 / 16 / device.spacing_mm))
         shot = radiograph(scene, patient, longer, disturb=disturb)
         end = _cut(shot.mask, top, rng)
         start = max(end - device.rows, 0)
-        picture = np.ascontiguousarray(shot.picture[start:end])
-        mask = np.ascontiguousarray(shot.mask[start:end])
-    return picture, mask, LEVELS[top - 1 :]
+        shot = Exposure(
+            np.ascontiguousarray(shot.picture[start:end]),
+            np.ascontiguousarray(shot.mask[start:end]),
+            {name: at - (0, start) for name, at in shot.points.items()},
+        )
+    lost = VERTEBRAE[top:]
+    seen = {name: at for name, at in shot.points.items() if not name.startswith(lost)}
+    return replace(shot, points=seen), LEVELS[top - 1 :]
 
 
 def _cut(mask: LabelMap, top: int, rng: np.random.Generator) -> int:
@@ -62,7 +66,7 @@ def _shoulders(
     *,
     disturb: Disturb,
     rng: np.random.Generator,
-) -> tuple[Picture, LabelMap]:
+) -> Exposure:
     body = next(shape.outline for shape in scene.shapes if shape.label == top + 1)
     crest = np.array([body[:, 0].mean(), rng.uniform(body[:, 1].min() - 4, body[:, 1].mean() - 4)])
     trunk = crest + _trunk(rng)
@@ -78,7 +82,7 @@ def _shoulders(
     )
     collar = crest + shaft((rng.uniform(-30, 10), rng.uniform(6, 14)), (-100, rng.uniform(0, 40)),
                            (0, 6), (0.5, 4.5), (1, 6))  # fmt: skip
-    return _drowned(shot.picture, aimed, trunk, [*heads, collar], rng), shot.mask
+    return replace(shot, picture=_drowned(shot.picture, aimed, trunk, [*heads, collar], rng))
 
 
 def _trunk(rng: np.random.Generator) -> Points:

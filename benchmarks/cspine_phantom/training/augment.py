@@ -2,36 +2,75 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cspine.transform import Affine, Points
+
 Floats = npt.NDArray[np.float32]
+Pixels = TypeVar("Pixels", Floats, npt.NDArray[np.uint8])
 
 
-def moved(
-    image: Floats, mask: npt.NDArray[np.uint8], rng: np.random.Generator, *, upside_down: float
-) -> tuple[Floats, npt.NDArray[np.uint8]]:
-    """Mirror, turn, scale and shift an image in 0..1 with its label map.
+@dataclass(frozen=True)
+class Move:
+    """How an image is turned, scaled and shifted, then mirrored, then turned over.
 
-    A part of the images, `upside_down`, is turned over and the label maps emptied: there is
-    nothing to be found on them, for a localiser that numbers from the top would number them
-    backwards.
+    Attributes
+    ----------
+    size_px
+        (rows, columns) of the image.
+    turn
+        From the pixels of the image to those of the turned one.
+    turned_over
+        Whether up is down: nothing is to be found there, for what numbers from the top would
+        number backwards.
     """
-    rows, columns = image.shape
-    turn = cv2.getRotationMatrix2D(
-        (columns / 2, rows / 2), rng.uniform(-12, 12), rng.uniform(0.85, 1.18)
-    )
+
+    size_px: tuple[int, int]
+    turn: Affine
+    mirrored: bool
+    turned_over: bool
+
+    def image(self, image: Floats) -> Floats:
+        """Move an image."""
+        return np.ascontiguousarray(self._flipped(self._warped(image, cv2.INTER_LINEAR)))
+
+    def labels(self, mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Move a label map."""
+        return np.ascontiguousarray(self._flipped(self._warped(mask, cv2.INTER_NEAREST)))
+
+    def points(self, points: Points) -> Points:
+        """Move points, (x, y) in pixels."""
+        rows, columns = self.size_px
+        x, y = np.moveaxis(self.turn(points), -1, 0)
+        x = columns - 1 - x if self.mirrored else x
+        return np.stack([x, rows - 1 - y if self.turned_over else y], axis=-1)
+
+    def _warped(self, pixels: Pixels, flags: int) -> Pixels:
+        warped: Any = cv2.warpAffine(pixels, self.turn.matrix, self.size_px[::-1], flags=flags)
+        return warped  # type: ignore[no-any-return]
+
+    def _flipped(self, pixels: Pixels) -> Pixels:
+        pixels = pixels[:, ::-1] if self.mirrored else pixels
+        return pixels[::-1] if self.turned_over else pixels
+
+
+def draw_move(size_px: tuple[int, int], rng: np.random.Generator, *, upside_down: float) -> Move:
+    """Draw a move; a part of them, `upside_down`, turns over."""
+    rows, columns = size_px
+    angle, size = rng.uniform(-12, 12), rng.uniform(0.85, 1.18)
+    turn = np.asarray(cv2.getRotationMatrix2D((columns / 2, rows / 2), angle, size), np.float64)
     turn[:, 2] += rng.uniform(-1, 1, 2) * (0.08 * columns, 0.08 * rows)
-    shown = cv2.warpAffine(image, turn, (columns, rows), flags=cv2.INTER_LINEAR)
-    labels = cv2.warpAffine(mask, turn, (columns, rows), flags=cv2.INTER_NEAREST)
-    if rng.random() < 0.5:
-        shown, labels = shown[:, ::-1], labels[:, ::-1]
-    if rng.random() < upside_down:
-        shown, labels = shown[::-1], np.zeros_like(labels)
-    return np.ascontiguousarray(shown, np.float32), np.ascontiguousarray(labels, np.uint8)
+    return Move(
+        size_px,
+        Affine(turn),
+        mirrored=rng.random() < 0.5,
+        turned_over=rng.random() < upside_down,
+    )
 
 
 def rescanned(image: Floats, rng: np.random.Generator, *, pixel_mm: float, noise: float) -> Floats:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -15,7 +13,7 @@ from cspine.transform import map_grey
 from cspine_bench.metrics.auc import auc
 from cspine_export.architecture import build_network
 from cspine_phantom.training.augment import rescanned
-from cspine_phantom.training.fit import Tensor, fit, forward, predict
+from cspine_phantom.training.fit import Tensor, Trained, fit, forward, predict
 from cspine_phantom.training.recipe import Recipe
 from cspine_phantom.training.tensors import Halves, Samples
 
@@ -23,9 +21,7 @@ AS_THEY_ARE = 0.3
 """Part of the crops that training shows as their own device made them."""
 
 
-def train_classifier(
-    stage: Classify, data: Samples, held: Samples, recipe: Recipe
-) -> tuple[nn.Module, dict[str, Any]]:
+def train_classifier(stage: Classify, data: Samples, held: Samples, recipe: Recipe) -> Trained:
     """Fit the classifier; the tuning patients choose the threshold, no weight is fitted to them."""
     rng = np.random.default_rng([recipe.seed, 3])
     count = len(data.crops)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,15 @@ from cspine.files import write_atomic
 from cspine_export.checkpoint import tied_names
 
 Tensor = torch.Tensor
+
+Trained = tuple[nn.Module, dict[str, Any]]
+"""A network in evaluation mode, and what its log says of it."""
+
+
+def told(number: int, total: int) -> None:
+    """Say on stderr, now and then, how many phantoms there are."""
+    if number % 100 == 0 or number == total:
+        print(f"  {number} of {total} phantoms", file=sys.stderr, flush=True)
 
 
 def fit(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -12,15 +10,13 @@ from torch.nn import functional
 
 from cspine.spec import Segment
 from cspine_export.architecture import build_network
-from cspine_phantom.training.augment import moved, rescanned
-from cspine_phantom.training.fit import Tensor, fit, forward, predict
+from cspine_phantom.training.augment import draw_move, rescanned
+from cspine_phantom.training.fit import Tensor, Trained, fit, forward, predict
 from cspine_phantom.training.recipe import Recipe
 from cspine_phantom.training.tensors import Samples
 
 
-def train_localiser(
-    stage: Segment, data: Samples, held: Samples, recipe: Recipe
-) -> tuple[nn.Module, dict[str, Any]]:
+def train_localiser(stage: Segment, data: Samples, held: Samples, recipe: Recipe) -> Trained:
     """Fit the localiser and report its Dice on the tuning patients, label by label."""
     rng = np.random.default_rng([recipe.seed, 2])
     classes = len(stage.labels)
@@ -28,14 +24,11 @@ def train_localiser(
     def step(network: nn.Module, _: int) -> Tensor:
         images, masks = [], []
         for i in rng.integers(0, len(data.images), recipe.segment_batch):
-            image, mask = moved(
-                data.images[i].astype(np.float32),
-                data.masks[i],
-                rng,
-                upside_down=recipe.upside_down,
-            )
+            move = draw_move(stage.size_px, rng, upside_down=recipe.upside_down)
+            image = move.image(data.images[i].astype(np.float32))
             images.append(rescanned(image, rng, pixel_mm=stage.spacing_mm, noise=recipe.noise))
-            masks.append(mask.astype(np.int64))
+            mask = move.labels(data.masks[i]).astype(np.int64)
+            masks.append(np.zeros_like(mask) if move.turned_over else mask)
         wanted = torch.from_numpy(np.stack(masks))
         logits = forward(network, torch.from_numpy(np.stack(images)[:, None]))
         return functional.cross_entropy(logits, wanted) + _dice_loss(logits, wanted, classes)

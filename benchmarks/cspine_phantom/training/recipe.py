@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Recipe:
-    """Seed, number of films, and pace of the three trainings.
+    """Seed, number of films, and pace of every training.
 
     Attributes
     ----------
@@ -15,19 +15,25 @@ class Recipe:
         That of the training patients; the tuning patients and the films of the screen have those
         that follow it.
     frontal_films, hidden_films
-        Films for the localiser alone: see :func:`cspine_phantom.training.tensors.gather`.
+        Films for the localiser and the landmarks alone: see
+        :func:`cspine_phantom.training.tensors.gather`.
+    other_films
+        Films of other parts of the body, for the landmarks alone, on which there are none.
     upside_down
-        Part of the localiser's images that is turned over, with nothing to be found on them.
+        Part of the images of both that is turned over, with nothing to be found on them.
     variants
         Crops of a level, all but the first displaced.
     noise
         Largest standard deviation of the noise added, a part of white.
+    landmark_sigma_mm
+        Standard deviation of the Gaussian about a landmark that its map should show.
     """
 
     seed: int = 20261121
     train_patients: int = 1600
     frontal_films: int = 160
     hidden_films: int = 240
+    other_films: int = 80
     upside_down: float = 0.15
     tuning_patients: int = 150
     variants: int = 4
@@ -36,6 +42,9 @@ class Recipe:
     segment_batch: int = 8
     classify_epochs: int = 9
     classify_batch: int = 48
+    landmark_steps: int = 1800
+    landmark_batch: int = 8
+    landmark_sigma_mm: float = 1.5
     screen_clean: int = 1300
     screen_of_each: int = 110
     screen_epochs: int = 13

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,14 +16,15 @@ from torch.nn import functional
 
 from cspine.dicom.read import read_image
 from cspine.findings import Refused
-from cspine.spec import Screen
+from cspine.spec import PipelineSpec, Screen
 from cspine.stages.frame import frame_feeds, frame_map
 from cspine_bench.metrics.auc import auc
 from cspine_export.architecture import build_network
 from cspine_phantom.faults.film import Fault
 from cspine_phantom.pool import spread
 from cspine_phantom.study import phantom
-from cspine_phantom.training.fit import Tensor, fit, forward
+from cspine_phantom.training.fit import Tensor, Trained, fit, forward, told
+from cspine_phantom.training.recipe import Recipe
 
 SIGNS: dict[Fault, str] = {
     "ap": "frontal",
@@ -69,6 +69,16 @@ class Films:
     signs: npt.NDArray[np.bool_]
 
 
+def films(spec: PipelineSpec, recipe: Recipe) -> tuple[Films, Films]:
+    """Return what the screen is fitted to, and what it is reported on."""
+    stage: Screen = spec.only(Screen)
+    clean, of_each = recipe.screen_clean, recipe.screen_of_each
+    return (
+        gather_films(stage, seed=recipe.seed + 2, clean=clean, of_each=of_each),
+        gather_films(stage, seed=recipe.seed + 3, clean=clean // 4, of_each=of_each // 5),
+    )
+
+
 def gather_films(stage: Screen, *, seed: int, clean: int, of_each: int) -> Films:
     """Simulate films, one a patient: clean ones, then some with each fault, on all cores."""
     plan: list[Fault | None] = [None] * clean
@@ -76,7 +86,7 @@ def gather_films(stage: Screen, *, seed: int, clean: int, of_each: int) -> Films
     jobs = [(seed, number, fault) for number, fault in enumerate(plan)]
     frames, signs = [], []
     labels = [sign.label for sign in stage.sign]
-    seen = spread(partial(_frame, stage), jobs, progress=_told)
+    seen = spread(partial(_frame, stage), jobs, progress=told)
     for fault, frame in zip(plan, seen, strict=True):
         if frame is not None:
             frames.append(frame)
@@ -94,25 +104,10 @@ def _frame(stage: Screen, job: tuple[int, int, Fault | None]) -> npt.NDArray[np.
     return np.asarray(feeds["image"][0, 0], np.float16)
 
 
-def _told(number: int, total: int) -> None:
-    if number % 200 == 0 or number == total:
-        print(f"  {number} of {total} films", file=sys.stderr, flush=True)
-
-
-def train_screen(
-    stage: Screen,
-    data: Films,
-    held: Films,
-    *,
-    seed: int,
-    epochs: int,
-    batch: int,
-    learning_rate: float,
-    weight_decay: float,
-) -> tuple[nn.Module, dict[str, Any]]:
+def train_screen(stage: Screen, data: Films, held: Films, recipe: Recipe) -> Trained:
     """Fit the screen and report on films held back for tuning."""
-    rng = np.random.default_rng([seed, 5])
-    count = len(data.frames)
+    rng = np.random.default_rng([recipe.seed, 5])
+    count, batch, epochs = len(data.frames), recipe.screen_batch, recipe.screen_epochs
     steps = count // batch * epochs
     order = np.concatenate(
         [rng.permutation(count)[: count // batch * batch] for _ in range(epochs)]
@@ -125,14 +120,8 @@ def train_screen(
         logits = forward(network, torch.from_numpy(frames[:, None]))
         return functional.binary_cross_entropy_with_logits(logits, wanted)
 
-    torch.manual_seed(seed)
-    network, losses = fit(
-        build_network(stage.architecture),
-        step,
-        steps,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-    )
+    torch.manual_seed(recipe.seed)
+    network, losses = fit(build_network(stage.architecture), step, steps, **recipe.pace)
     with torch.inference_mode():
         scores = np.concatenate(
             [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from functools import partial
 
@@ -24,6 +23,8 @@ from cspine_phantom.patients import LEVELS
 from cspine_phantom.pool import spread
 from cspine_phantom.scene.shapes import POSTERIOR
 from cspine_phantom.study import Phantom, phantom
+from cspine_phantom.training.fit import told
+from cspine_phantom.training.recipe import Recipe
 
 Halves = npt.NDArray[np.float16]
 
@@ -49,6 +50,20 @@ class Samples:
     labels: npt.NDArray[np.float32]
 
 
+def films(spec: PipelineSpec, recipe: Recipe) -> tuple[Samples, Samples]:
+    """Return what localiser and classifier are fitted to, and what the tuning patients show."""
+    fitted = gather(
+        spec,
+        patients=recipe.train_patients,
+        seed=recipe.seed,
+        variants=recipe.variants,
+        frontal=recipe.frontal_films,
+        hidden=recipe.hidden_films,
+    )
+    held = gather(spec, patients=recipe.tuning_patients, seed=recipe.seed + 1, variants=1)
+    return fitted, held
+
+
 def gather(
     spec: PipelineSpec,
     *,
@@ -67,7 +82,7 @@ def gather(
     kinds = ((None, patients), ("ap", frontal), ("c7 hidden", hidden))
     films = [fault for fault, count in kinds for _ in range(count)]
     jobs = [(seed, number, fault) for number, fault in enumerate(films)]
-    found = list(spread(partial(_sample, spec, variants), jobs, progress=_told))
+    found = list(spread(partial(_sample, spec, variants), jobs, progress=told))
     return Samples(
         np.concatenate([each.images for each in found]),
         np.concatenate([each.masks for each in found]),
@@ -141,8 +156,3 @@ def _jittered(disc: Disc, jitter: np.random.Generator) -> Disc:
     angle = np.radians(jitter.normal(0, 5))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return Disc(disc.label, disc.centre + jitter.normal(0, 1.5, 2), turn @ disc.down)
-
-
-def _told(number: int, total: int) -> None:
-    if number % 100 == 0 or number == total:
-        print(f"  {number} of {total} phantoms", file=sys.stderr, flush=True)

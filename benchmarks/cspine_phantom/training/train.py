@@ -10,26 +10,49 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from cspine.errors import ModelError, did_you_mean
 from cspine.files import write_atomic
-from cspine.spec import Classify, PipelineSpec, Screen, Segment
+from cspine.spec import Classify, Landmarks, PipelineSpec, Screen, Segment
+from cspine_phantom.training import landmarks, screening, tensors
 from cspine_phantom.training.classifier import train_classifier
-from cspine_phantom.training.fit import save_weights
+from cspine_phantom.training.fit import Trained, save_weights
 from cspine_phantom.training.localiser import train_localiser
 from cspine_phantom.training.recipe import Recipe
-from cspine_phantom.training.screening import gather_films, train_screen
-from cspine_phantom.training.tensors import gather
 
 LOG = "train.json"
 
-Trained = tuple[nn.Module, dict[str, Any]]
+
+@dataclass(frozen=True)
+class Trainer:
+    """How the network of one kind of stage is trained.
+
+    Attributes
+    ----------
+    films
+        Simulates what it is fitted to and what it is tuned on; stages of which this is the same
+        share them.
+    fit
+        Called with the stage, both, and the recipe.
+    """
+
+    films: Callable[[PipelineSpec, Recipe], tuple[Any, Any]]
+    fit: Callable[[Any, Any, Any, Recipe], Trained]
+
+
+TRAINERS: dict[type, Trainer] = {
+    Screen: Trainer(screening.films, screening.train_screen),
+    Segment: Trainer(tensors.films, train_localiser),
+    Classify: Trainer(tensors.films, train_classifier),
+    Landmarks: Trainer(landmarks.films, landmarks.train_landmarks),
+}
+"""By kind of stage."""
 
 
 def train(
@@ -63,26 +86,15 @@ def train(
                 f"no network stage {name!r} in {spec.name}{did_you_mean(name, known)}; "
                 f"it has {', '.join(known)}"
             )
-    wanted = set(stages or known)
-    segment, classify, screen = spec.only(Segment), spec.only(Classify), spec.screen
     facts = {"pipeline": spec.name, "recipe": asdict(recipe), "torch": torch.__version__}
     log = _note(folder, facts)
-    if screen and screen.id in wanted:
-        log = _kept(folder, screen.id, lambda: _screen(screen, recipe))
-    if wanted & {segment.id, classify.id}:
-        data = gather(
-            spec,
-            patients=recipe.train_patients,
-            seed=recipe.seed,
-            variants=recipe.variants,
-            frontal=recipe.frontal_films,
-            hidden=recipe.hidden_films,
-        )
-        held = gather(spec, patients=recipe.tuning_patients, seed=recipe.seed + 1, variants=1)
-        if segment.id in wanted:
-            log = _kept(folder, segment.id, lambda: train_localiser(segment, data, held, recipe))
-        if classify.id in wanted:
-            log = _kept(folder, classify.id, lambda: train_classifier(classify, data, held, recipe))
+    chosen = [stage for stage in spec.networks if stage.id in (stages or known)]
+    for films in dict.fromkeys(TRAINERS[type(stage)].films for stage in chosen):
+        data, held = films(spec, recipe)
+        for stage in chosen:
+            trainer = TRAINERS[type(stage)]
+            if trainer.films is films:
+                log = _kept(folder, stage.id, partial(trainer.fit, stage, data, held, recipe))
     return log
 
 
@@ -107,16 +119,3 @@ def _note(folder: Path, entries: dict[str, Any]) -> dict[str, Any]:
     log |= entries
     write_atomic(path, json.dumps(log, indent=2).encode() + b"\n")
     return log
-
-
-def _screen(stage: Screen, recipe: Recipe) -> Trained:
-    clean, of_each = recipe.screen_clean, recipe.screen_of_each
-    return train_screen(
-        stage,
-        gather_films(stage, seed=recipe.seed + 2, clean=clean, of_each=of_each),
-        gather_films(stage, seed=recipe.seed + 3, clean=clean // 4, of_each=of_each // 5),
-        seed=recipe.seed,
-        epochs=recipe.screen_epochs,
-        batch=recipe.screen_batch,
-        **recipe.pace,
-    )
