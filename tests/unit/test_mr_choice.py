@@ -116,7 +116,9 @@ def test_a_stack_of_each_form_names_its_objects() -> None:
     names = {each.image.source.instance_uid for each in chosen(classic(cuts())).slices}  # type: ignore[union-attr]
     assert len(names) == 13
     found = chosen([enhanced(cuts()[::-1])])
-    assert len({each.image.source for each in found.slices}) == 1
+    sources = [each.image.source for each in found.slices]
+    assert len({source.instance_uid for source in sources if source}) == 1
+    assert sorted(source.frame or 0 for source in sources if source) == list(range(1, 14))
     assert [each.frame for each in found.slices] == list(range(12, -1, -1))
 
 
