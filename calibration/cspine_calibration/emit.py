@@ -77,7 +77,7 @@ def emit(
     In INT8 activations are quantised and dequantised per tensor and weights are stored as INT8 per
     output channel; biases and all other constants stay in float. What is float is FP16 where the
     target is strongly typed. Every activation of the FP32 graph keeps its name, but for those that
-    an output is cast from, and inputs and outputs keep their types. Biases make up
+    an output is cast or dequantised from, and inputs and outputs keep their types. Biases make up
     for the mean shift that rounding the weights makes (:mod:`cspine_calibration.bias`), if the
     table has the means.
 

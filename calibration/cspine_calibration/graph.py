@@ -185,7 +185,9 @@ class Graph:
 
         A head's result decides: it reaches an output of the graph without passing another weighted
         operator, or goes through a sigmoid or softmax. A sigmoid whose result only scales another
-        activation, as in SiLU and in squeeze and excitation, is a gate and decides nothing.
+        activation, as in SiLU and in squeeze and excitation, is a gate and decides nothing. Nor
+        does a feature map that is an output for another network to read, and that this one reads
+        on from.
         """
         if tensor in self._exposed:
             return "head: its result reaches an output"
@@ -200,6 +202,10 @@ class Graph:
         return self.head(tensor) is not None or any(
             reader in self.units and self.head(self.units[reader].output) for reader in readers
         )
+
+    def feeds_weighted(self, tensor: str) -> bool:
+        """Return whether a weighted operator reads a tensor, as it is or moved about."""
+        return any(node.op_type in WEIGHTED for node in self._followers(tensor))
 
     def _scales(self, node: onnx.NodeProto) -> bool:
         """Return whether a node's result does nothing but multiply."""
@@ -275,11 +281,48 @@ class Graph:
     @cached_property
     def _exposed(self) -> frozenset[str]:
         """The tensors from which an output is reached without a weighted operator."""
-        exposed = set(self.outputs)
+        exposed = {name for name in self.outputs if not self._is_feature_map(name)}
         for node in reversed(self.nodes):
             if node.op_type not in WEIGHTED | _VALUELESS and exposed.intersection(node.output):
                 exposed.update(node.input)
         return frozenset(exposed)
+
+    def _is_feature_map(self, output: str) -> bool:
+        """Return whether the network computes on from an output, and nothing was condensed to it.
+
+        The scores of a cascade are read on from as well, but they have fewer channels than what
+        they are made of.
+        """
+        return self.feeds_weighted(output) and not self._condensed(output)
+
+    def _condensed(self, tensor: str) -> bool:
+        """Return whether a tensor may be what a layer with fewer outputs than inputs gives."""
+        waiting, seen = [tensor], {tensor}
+        while waiting:
+            index = self.producers.get(waiting.pop())
+            if index is None:
+                return True
+            if index in self.units:
+                if self._narrows(self.units[index]):
+                    return True
+                continue
+            fused = self.nodes[index].op_type in _FUSED
+            sources = (0, 1) if index in self.residuals else (0,) if fused else self.carried(index)
+            if not sources:
+                return True
+            fresh = {self.nodes[index].input[position] for position in sources} - seen
+            seen |= fresh
+            waiting.extend(fresh)
+        return False
+
+    def _narrows(self, unit: Unit) -> bool:
+        """Return whether a unit writes fewer channels than it reads, or cannot be told."""
+        if unit.kind not in {"Conv", "ConvTranspose"} or unit.weight not in self.constants:
+            return True
+        groups = next((a.i for a in self.nodes[unit.node].attribute if a.name == "group"), 1)
+        ours, theirs = self.constants[unit.weight].dims[:2]
+        written, read = (ours, theirs * groups) if unit.kind == "Conv" else (theirs * groups, ours)
+        return bool(written < read)
 
     @cached_property
     def _depth(self) -> Mapping[str, int]:

@@ -36,6 +36,8 @@ class Placement:
         for tensors that share one.
     joined
         Those of them that are concatenated and then normalised.
+    whole
+        Those of them that are concatenated of dequantised tensors and so need no quantisation.
     """
 
     eligible: tuple[Unit, ...]
@@ -45,13 +47,14 @@ class Placement:
     edges: frozenset[tuple[int, int]]
     sources: Mapping[str, tuple[str, ...]]
     joined: frozenset[str]
+    whole: frozenset[str]
 
     def grid(self, tensor: str, target: Target) -> Grid:
         """Return the integers of a quantised tensor."""
         return target.joins if target.joins and tensor in self.joined else target.activation
 
 
-NOTHING = Placement((), (), (), (), frozenset(), {}, frozenset())
+NOTHING = Placement((), (), (), (), frozenset(), {}, frozenset(), frozenset())
 
 
 def place(graph: Graph, target: Target) -> Placement:
@@ -73,6 +76,7 @@ def place(graph: Graph, target: Target) -> Placement:
         edges=edges,
         sources=sources,
         joined=joined,
+        whole=_whole(graph, tensors) if target.integer_outputs == "read" else frozenset(),
     )
 
 
@@ -143,9 +147,22 @@ def _joins(graph: Graph, tensors: set[str]) -> frozenset[int]:
         for reader, _ in graph.consumers.get(node.output[0], ()):
             if graph.nodes[reader].op_type == "Relu":
                 after.update(graph.nodes[reader].output)
-        if after & tensors:
+        if after & tensors and not graph.feeds_weighted(graph.nodes[concat].output[0]):
             found.add(concat)
     return frozenset(found)
+
+
+def _whole(graph: Graph, tensors: frozenset[str]) -> frozenset[str]:
+    """Return the quantised results of concatenations of quantised tensors.
+
+    Their integers are those of the inputs. OpenVINO, told to quantise them once more, makes each
+    input a float again and rounds it a second time.
+    """
+    return tensors.intersection(
+        node.output[0]
+        for index, node in enumerate(graph.nodes)
+        if node.op_type == "Concat" and graph.carried(index)
+    )
 
 
 def _pools(graph: Graph, tensors: set[str]) -> set[tuple[int, int]]:

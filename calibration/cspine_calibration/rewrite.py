@@ -1,6 +1,8 @@
 """The graph with QuantizeLinear and DequantizeLinear written into it.
 
-No activation of the FP32 graph is renamed; readers are pointed at the dequantised copies.
+Activations of the FP32 graph keep their names; readers are pointed at the dequantised copies. Only
+where integers are written and the caller reads them too, the output is the copy; and what is whole
+is read as it is.
 Whatever the runtime makes of it, a reference implementation of ONNX computes the quantised
 network exactly.
 """
@@ -47,6 +49,12 @@ def rewrite(
     model.CopyFrom(graph.model)
     nodes: list[onnx.NodeProto] = []
     constants = list(graph.model.graph.initializer)
+    # A kernel that writes integers writes nothing else: were the output its float result, it would
+    # be computed in float.
+    given = (
+        graph.outputs.intersection(forms) if target.integer_outputs == "written" else frozenset()
+    )
+    unmoved = given | placement.whole
 
     def quantize(name: str) -> None:
         form = forms[name]
@@ -54,25 +62,28 @@ def rewrite(
         scale, zero_point = f"{name}_scale", f"{name}_zero_point"
         constants.append(numpy_helper.from_array(np.array(form.scale, np.float32), scale))
         constants.append(numpy_helper.from_array(np.array(form.zero_point, integer), zero_point))
-        nodes.append(_linear("Quantize", name, _integers(name), scale, zero_point))
-        nodes.append(_linear("Dequantize", _integers(name), _reals(name), scale, zero_point))
+        source, copy = (_bare(name), name) if name in given else (name, _reals(name))
+        nodes.append(_linear("Quantize", source, _integers(name), scale, zero_point))
+        nodes.append(_linear("Dequantize", _integers(name), copy, scale, zero_point))
 
+    quantized = forms.keys() - placement.whole
     for value in graph.model.graph.input:
-        if value.name in forms:
+        if value.name in quantized:
             quantize(value.name)
     for index, node in enumerate(graph.nodes):
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
         for position, name in enumerate(node.input):
-            if (index, position) in placement.edges:
+            if (index, position) in placement.edges and name not in unmoved:
                 copy.input[position] = _reals(name)
         if index in weights:
             dequantize, tensors = _requantized(copy, weights[index], biases.get(index))
             constants.extend(tensors)
             nodes.append(dequantize)
+        copy.output[:] = [_bare(name) if name in given else name for name in node.output]
         nodes.append(copy)
         for name in node.output:
-            if name in forms:
+            if name in quantized:
                 quantize(name)
 
     live = _live(nodes, graph.outputs)
@@ -128,6 +139,10 @@ def _linear(
     return helper.make_node(
         f"{verb}Linear", [source, scale, zero_point], [destination], f"{destination}_{verb}"
     )
+
+
+def _bare(name: str) -> str:
+    return f"{name}_bare"
 
 
 def _integers(name: str) -> str:

@@ -55,7 +55,8 @@ class Target:
         Which outputs of quantised operators are quantised: every one that is ``written``, where
         they would not run as integers otherwise; those that are ``read`` by another, where what
         computes in float next fuses better with a float result (an average pool next to a reader
-        takes the integers all the same); or ``none``. But for the last,
+        takes the integers all the same, and what is concatenated of integers is
+        not quantised again); or ``none``. But for the last,
         pooling, reshaping and concatenation between quantised operators stay integer as well; there
         the runtime moves the next operator's quantisation back over them by itself.
     add_inputs

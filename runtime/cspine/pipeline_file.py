@@ -19,11 +19,11 @@ from cspine.dicom.mr.wanted import WantedSeries
 from cspine.errors import SpecError, did_you_mean
 from cspine.geometry import needed_points
 from cspine.spec import (
+    Accept,
     Answering,
     Architecture,
     Classify,
     Explain,
-    Film,
     Gate,
     Landmarks,
     Levels,
@@ -48,6 +48,7 @@ else:  # Python 3.10, which JetPack 6 brings
 SCHEMA = 1
 SHIPPED = Path(__file__).parent / "pipelines"
 
+_TAGGED: dict[str, Any] = {"view": Accept, "kind": Stage}
 _REFERENCES: dict[type, tuple[str, tuple[type, ...]]] = {
     Levels: ("masks_from", (Segment,)),
     Classify: ("crops_from", (Levels,)),
@@ -111,6 +112,9 @@ def _explained(message: str, table: dict[str, Any]) -> str:
         lambda match: f"stage {_stage_name(table['stage'][int(match[1])], match[1])!r}",
         message,
     ).replace("`$.", "`")
+    if wrong := re.search(r"Invalid value '([^']+)' - at .*\.(view|kind)`$", message):
+        known = [each.__struct_config__.tag for each in get_args(_TAGGED[wrong[2]])]
+        return f"{message}, expected {', '.join(known)}{did_you_mean(wrong[1], known)}"
     unknown = re.search(r"unknown field `([^`]+)`", message)
     if not unknown:
         return message
@@ -123,18 +127,8 @@ def _stage_name(stage: object, index: str) -> str:
 
 
 def _known_keys() -> set[str]:
-    parts = (
-        PipelineSpec,
-        Film,
-        Stack,
-        WantedSeries,
-        Gate,
-        Architecture,
-        Normalise,
-        Percentile,
-        Sign,
-    )
-    structs = (*parts, *get_args(Stage))
+    parts = (PipelineSpec, Gate, Architecture, Normalise, Percentile, Sign, WantedSeries)
+    structs = (*parts, *get_args(Accept), *get_args(Stage))
     return {field.encode_name for struct in structs for field in msgspec.structs.fields(struct)}
 
 

@@ -518,6 +518,19 @@ def float_into_integers(d: Drawing) -> str:
     return closed(d, d.conv("x"))
 
 
+@case("openvino", "V2")
+def joined_of_two_scales(d: Drawing) -> str:
+    x = d.stored("x")
+    joined = d.node("Concat", x, d.stored(d.conv(x), scale=0.08), axis=1)
+    return closed(d, d.conv(joined, d.weights((CHANNELS, 2 * CHANNELS, 3, 3))))
+
+
+@case("openvino", "V2")
+def joined_of_integers_and_floats(d: Drawing) -> str:
+    joined = d.node("Concat", d.stored("x"), "x", axis=1)
+    return closed(d, d.conv(joined, d.weights((CHANNELS, 2 * CHANNELS, 3, 3))))
+
+
 @case("openvino", "V3", severity="warning")
 def full_range(d: Drawing) -> str:
     return closed(d, d.conv(d.stored("x"), d.weights(limit=127)))
@@ -533,6 +546,13 @@ def signed_concatenation(d: Drawing) -> str:
     joined = d.stored(d.node("Concat", "x", d.node("Relu", "x"), axis=1))
     convolved = d.conv(joined, d.weights((CHANNELS, 2 * CHANNELS, 3, 3)))
     return d.head(convolved)
+
+
+@case("openvino", "V5", "wrong", form=(np.int8, 0))
+def concatenation_of_signed(d: Drawing) -> str:
+    x = d.stored("x")
+    joined = d.node("Concat", x, d.stored(d.node("Relu", x)), axis=1)
+    return d.head(d.conv(joined, d.weights((CHANNELS, 2 * CHANNELS, 3, 3))))
 
 
 @case("openvino", "V6", "dies", batch=2)

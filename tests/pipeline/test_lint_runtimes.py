@@ -115,12 +115,17 @@ def openvino(model: bytes, feeds: dict[str, Any]) -> subprocess.CompletedProcess
     )
 
 
+@pytest.mark.parametrize("behind", [True, False], ids=["behind", "before"])
 @pytest.mark.parametrize(("form", "right"), [((np.int8, 0), False), ((np.uint8, 128), True)])
 def test_openvino_is_wrong_where_a_convolution_reads_a_signed_concatenation(
-    form: tuple[type[np.integer], int], right: bool
+    form: tuple[type[np.integer], int], right: bool, behind: bool
 ) -> None:
     d = Drawing(*form)
-    joined = d.stored(d.node("Concat", "x", d.node("Relu", "x"), axis=1))
+    if behind:
+        joined = d.stored(d.node("Concat", "x", d.node("Relu", "x"), axis=1))
+    else:
+        x = d.stored("x")
+        joined = d.node("Concat", x, d.stored(d.node("Relu", x)), axis=1)
     model = d.model(d.head(d.conv(joined, d.weights((CHANNELS, 2 * CHANNELS, 3, 3)))))
     done = openvino(model, images())
     assert done.returncode == 0, done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,10 @@ from cspine.outcome import Outcome
 from cspine.pipeline import Pipeline
 from cspine.pipeline_file import shipped_spec
 from cspine.precision import Choice, fp32, int8
-from cspine_bench.accuracy.verdict import answered_levels
+from cspine_bench.accuracy.again import judged_again
+from cspine_bench.accuracy.evidence import read_evidence
+from cspine_bench.accuracy.layout import report_text
+from cspine_bench.accuracy.verdict import answered_levels, verify
 from cspine_bench.cases import Case, CaseSet, read_cases
 from cspine_calibration.calibrate import calibrate, emit_targets
 from cspine_calibration.estimate import DEFAULT
@@ -195,3 +199,43 @@ def test_a_pipeline_of_ones_own_says_what_both_say(
         assert mine.levels == theirs.levels
         assert mine.measurements == measured.measurements
         assert mine.withheld == (*theirs.withheld, *measured.withheld)
+
+
+def test_verified_against_itself_the_pipeline_changes_nothing(
+    sagittal: Bundle, films: CaseSet, tmp_path: Path
+) -> None:
+    shutil.copytree(sagittal.path, tmp_path / "sagittal.cspine")
+    shutil.copytree(films.folder, tmp_path / "films")
+    bundle = Bundle.open(tmp_path / "sagittal.cspine")
+    cases = read_cases(tmp_path / "films", split="test", levels=answered_levels(bundle))
+    report = verify(bundle, fp32("onnxruntime"), cases, threads=None)
+    assert report.verdict == "inconclusive"  # of eight films, whatever they show
+    assert all(each.value == 0.0 > each.low for each in report.criteria)
+    assert {"landmarks", "answers", *NAMES} <= {each.name for each in report.criteria}
+    assert report.reference == report.candidate
+    assert report.reference.points
+    assert report.reference.points.error_mm.value is not None
+    assert report.reference.points.error_mm.value < 1.2
+    assert report.points
+    assert report.points.furthest
+    assert report.points.furthest.value == 0.0
+    assert {each.bias.bias.value for each in report.values.values()} == {0.0}
+    assert (report.levels, report.answered_by_one) == (None, ())
+    (kept,) = bundle.evidence.glob("*.json")
+    assert judged_again(read_evidence(kept), where="evidence") == report
+    assert "C2-C7, deg" in report_text(report)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_int8_does_not_fail_against_fp32(
+    sagittal: Bundle, films: CaseSet, tmp_path: Path, backend: str
+) -> None:
+    shutil.copytree(sagittal.path, tmp_path / "sagittal.cspine")
+    shutil.copytree(films.folder, tmp_path / "films")
+    bundle = Bundle.open(tmp_path / "sagittal.cspine")
+    cases = read_cases(tmp_path / "films", split="test", levels=answered_levels(bundle))
+    report = verify(bundle, int8(backend, this_device()), cases, threads=None)
+    assert report.verdict != "fail", report.reasons
+    assert report.points
+    assert report.points.distance.value is not None
+    assert 0.0 < report.points.distance.value < 0.5

@@ -148,6 +148,7 @@ def findings() -> Findings:
         ),
         landmarks=(),
         measurements=(),
+        decisions=(),
         withheld=(
             Withheld(
                 label="C4/5",

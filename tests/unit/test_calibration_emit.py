@@ -45,14 +45,15 @@ def table(model) -> CalibrationTable:
 
 QUANTIZED = {
     "trt": {"x", "r1", "p", "r3", "k", "f"},
-    # What a head reads is float; what only moves values before an integer operator is integer.
-    "openvino": {"x", "r1", "c2", "r2", "p", "r3", "u", "k", "m", "f"},
+    # What a head reads is float; what only moves values before an integer operator is integer, and
+    # a concatenation of integers, `k`, is so without a word.
+    "openvino": {"x", "r1", "c2", "r2", "p", "r3", "u", "m", "f"},
 }
 QUANTIZED["trt-8"] = QUANTIZED["trt"]
 QUANTIZED["trt-rtx"] = QUANTIZED["trt"] - {"r3"}  # read by the transposed convolution alone
 # A head's input has a scale as well: its result has not.
 QUANTIZED.update(
-    {name: {*QUANTIZED["openvino"], "r5", "r7"} for name in (*ORT, "ort-arm", "trt-dla")}
+    {name: {*QUANTIZED["openvino"], "k", "r5", "r7"} for name in (*ORT, "ort-arm", "trt-dla")}
 )
 
 
@@ -134,7 +135,7 @@ def test_unsigned_files_start_rectified_ranges_at_zero(model, table, target):
     file = File(emit(model, table, target=target).model)
     assert {z.dtype for _, z in file.activations.values()} == {np.dtype(np.uint8)}
     assert all(file.activations[name][1] == 0 for name in ("r1", "r3", "m"))
-    assert all(file.activations[name][1] > 0 for name in ("x", "c2", "u", "k"))
+    assert all(file.activations[name][1] > 0 for name in ("x", "c2", "u"))
     assert (file.activations["r2"][1] == 0) != TARGETS[target].share_concat_scale
 
 
@@ -293,3 +294,38 @@ def test_units_may_share_weights():
 def test_digest_is_of_the_bytes(model, table):
     assert table.model_digest == hashlib.sha256(model).hexdigest()
     assert summarize(np.concatenate([feed["x"] for feed in cases()])) == table.tensors["x"]
+
+
+PYRAMID = """<ir_version: 8, opset_import: ["" : 17]>
+g (float[N,8,12,12] x) => (float[N,16,12,12] f, float[N,16,6,6] q, float[N,2,12,12] y,
+   float[N,2,6,6] z) {
+  a0 = Conv<pads = [1, 1, 1, 1]>(x, w1) a = Relu(a0)
+  f = Conv<pads = [1, 1, 1, 1]>(a, w2)
+  q = MaxPool<kernel_shape = [1, 1], strides = [2, 2]>(f)
+  b0 = Conv(f, w3) b = Relu(b0)
+  c0 = Conv(q, w3) c = Relu(c0)
+  y = Conv(b, w4) z = Conv(c, w4)
+}"""
+LEVELS = {"w1": (16, 8, 3, 3), "w2": (16, 16, 3, 3), "w3": (16, 16, 1, 1), "w4": (2, 16, 1, 1)}
+
+
+@pytest.fixture(scope="module")
+def pyramid() -> bytes:
+    return build(PYRAMID, **random_weights(LEVELS))
+
+
+@pytest.mark.parametrize("target", ORT)
+def test_onnxruntime_writes_feature_maps_as_integers(pyramid, target):
+    emission = emit(pyramid, calibrated(pyramid, cases()), target=target)
+    fusion = integer_kernels(emission.model)
+    assert fusion.integer["QLinearConv"] == emission.summary.quantized == 4
+    assert sorted(fusion.float_convolutions) == ["y", "z"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_feature_maps_keep_names_types_and_values(pyramid, target):
+    table = calibrated(pyramid, cases())
+    made = emit(pyramid, table, target=target).model
+    assert [each for each in lint(made, target=target, where="p") if each.severity == "error"] == []
+    assert list(File(made).graph.output) == list(onnx.load_model_from_string(pyramid).graph.output)
+    assert min(compare(Reference(pyramid), Reference(made), cases()).values()) > 25

@@ -106,6 +106,30 @@ def test_map_and_score_from_one_feature_map_are_both_heads():
     assert heads == {"g", "h"}
 
 
+@pytest.mark.parametrize(
+    ("body", "weights", "head"),
+    [
+        # A level of a feature pyramid: another network reads it too.
+        ("f = Conv(x, w) y = Conv(f, v)", {}, False),
+        ("c = Conv(x, w) f = Relu(c) p = MaxPool<kernel_shape = [1, 1]>(f) y = Conv(p, v)", {},
+         False),
+        ("c = Conv(x, w) s = Add(c, x) f = Relu(s) y = Conv(f, v)", {}, True),  # x was never made
+        ("a = Conv(x, w) b = Conv(a, u) f = Add(a, b) y = Conv(f, v)", {"u": W}, False),
+        # The scores of a cascade, from which the next stage goes on: fewer than what they are from.
+        ("f = Conv(x, w) y = Conv(f, v)", {"w": (4, 16, 1, 1), "v": (16, 4, 1, 1)}, True),
+        ("a = Conv(x, w) b = Conv(a, u) f = Add(a, b) y = Conv(f, v)",
+         {"w": (4, 16, 1, 1), "u": (4, 4, 1, 1), "v": (16, 4, 1, 1)}, True),
+        # Probabilities, and a map from which nothing goes on.
+        ("c = Conv(x, w) f = Sigmoid(c) y = Conv(f, v)", {}, True),
+        ("f = Conv(x, w) y = Relu(f)", {}, True),
+    ],
+)  # fmt: skip
+def test_an_output_that_the_network_reads_on_from_is_no_head(body, weights, head):
+    text = "g (float[N,16,8,8] x) => (float[N,16,8,8] y, float[N,C,8,8] f) {" + body + "}"
+    view = graph(text, **{"w": W, "v": W} | weights)
+    assert (view.head(unit(view, "w").output) is not None) == head
+
+
 def test_constants_may_be_nodes():
     view = graph(
         IO + "{ k = Constant<value = float[1] {2.0}>() i = Identity(w) y = Conv(x, i) }",

@@ -14,7 +14,8 @@ from cspine.files import sha256
 from cspine.pipeline_file import load_spec, shipped_spec
 from cspine.spec import Classify, Network, PipelineSpec, Screen
 from cspine_bench.accuracy.evidence import Report
-from cspine_bench.accuracy.performance import Figure, Performance
+from cspine_bench.accuracy.figure import Figure
+from cspine_bench.accuracy.levels import LevelPerformance
 
 ROOT = Path(__file__).parents[2]
 NAME = "xray-compression"
@@ -183,15 +184,17 @@ def locked_figures(reports: Sequence[Report]) -> str:
     header = ["", "FP32", *(f"INT8, {report.backend}" for report in reports)]
     arms = [first, *(report.candidate for report in reports)]
     fields = [
-        ("must be refused, and are", "unfit_refused"),
         ("AUC, answered levels", "auc"), ("AUC, others by chance", "auc_of_all"),
         ("accuracy", "accuracy"), ("sensitivity", "sensitivity"),
         ("specificity", "specificity"), ("F1", "f1"), ("kappa", "kappa"),
         ("severity, Spearman", "severity"), ("numbered right", "numbering"),
         ("Dice, mean of vertebrae", "dice"), ("Dice, worst vertebra", "worst_vertebra"),
     ]  # fmt: skip
-    rows = [[name, *(shown(arm, field) for arm in arms)] for name, field in fields]
-    rows += [
+    levels = [arm.levels for arm in arms if arm.levels]
+    changes = [report.levels for report in reports if report.levels]
+    rows = [
+        ["must be refused, and are", *(figure(arm.unfit_refused) for arm in arms)],
+        *([name, *(shown(each, field) for each in levels)] for name, field in fields),
         *(
             [
                 f"{name} less FP32's, margin {-margin:g}",
@@ -200,12 +203,12 @@ def locked_figures(reports: Sequence[Report]) -> str:
             ]
             for name, margin in reports[0].gate.margins.items()
         ),
-        ["Dice less FP32's", "", *(figure(report.dice_difference, sign="+") for report in reports)],
-        ["decisions flipped", "", *(figure(report.flip_rate) for report in reports)],
+        ["Dice less FP32's", "", *(figure(each.dice_difference, sign="+") for each in changes)],
+        ["decisions flipped", "", *(figure(each.flip_rate) for each in changes)],
         ["verdict", "", *(report.verdict for report in reports)],
     ]
     return (
-        f"{first.cases} patients, {first.refused} refused, {first.levels} levels; set "
+        f"{first.cases} patients, {first.refused} refused, {levels[0].labelled} levels; set "
         f"`{reports[0].set_digest[:12]}`, bundle `{reports[0].bundle[:12]}`.\n"
         "Intervals are at 95 %, clustered by patient. INT8 passes if that of each difference with "
         "a\nmargin lies above it.\n\n" + table(header, rows)
@@ -217,7 +220,7 @@ def difference(report: Report, name: str) -> str:
     return figure(Figure(found.value, found.low, found.high), sign="+")
 
 
-def shown(arm: Performance, field: str) -> str:
+def shown(arm: LevelPerformance, field: str) -> str:
     value = getattr(arm, field)
     if isinstance(value, Figure):
         return figure(value)

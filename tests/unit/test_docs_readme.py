@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cspine_bench.accuracy.evidence import Report, read_evidence
-from cspine_bench.accuracy.performance import Figure
+from cspine_bench.accuracy.figure import Figure
+from cspine_bench.accuracy.levels import LevelPerformance
 from cspine_bench.latency.record import Record, read_record
 from cspine_bench.latency.scenario import NETWORKS
 
@@ -19,7 +20,6 @@ FIGURES = {
     "sensitivity": "sensitivity",
     "specificity": "specificity",
     "numbering": "studies with every level numbered right",
-    "unfit_refused": "refused, of {unfit} films that must be",
 }
 
 
@@ -37,10 +37,14 @@ def reference() -> str:
 def verdicts() -> str:
     reports = [_report(backend) for backend in BACKENDS]
     arms = [reports[0].reference, *(report.candidate for report in reports)]
+    levels: list[LevelPerformance] = [arm.levels for arm in arms if arm.levels]
     rows = [
-        [name.format(unfit=arms[0].unfit), *(shown(getattr(arm, field)) for arm in arms)]
-        for field, name in FIGURES.items()
+        [name, *(shown(getattr(each, field)) for each in levels)] for field, name in FIGURES.items()
     ]
+    rows.append([
+        f"refused, of {arms[0].unfit} films that must be",
+        *(shown(arm.unfit_refused) for arm in arms),
+    ])  # fmt: skip
     for number, (name, margin) in enumerate(reports[0].gate.margins.items()):
         found = [report.criteria[number] for report in reports]
         assert {each.name for each in found} == {name}
@@ -49,8 +53,10 @@ def verdicts() -> str:
             f"{name} less FP32's, above {-margin:g}", "",
             *(shown(each, sign="+") for each in differences),
         ])  # fmt: skip
-    levels = arms[0].levels
-    rows.append([f"decisions flipped, of {levels}", "", *(len(each.flips) for each in reports)])
+    rows.append([
+        f"decisions flipped, of {levels[0].labelled}", "",
+        *(len(report.levels.flips) for report in reports if report.levels),
+    ])  # fmt: skip
     rows.append(["verdict", "", *(f"**{each.verdict}**" for each in reports)])
     header = [f"on {arms[0].cases} simulated patients that nothing was fitted to", "FP32"]
     return table([*header, *(f"INT8, {name}" for name in BACKENDS.values())], rows)

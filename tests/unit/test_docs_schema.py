@@ -17,19 +17,21 @@ import pytest
 
 from cspine import findings, spec
 from cspine.device import Device
+from cspine.dicom.mr.wanted import WantedSeries
 from cspine.engines.convolutions import Convolution
 from cspine.engines.layers import Layer, Tensor
 from cspine.engines.store import BuiltOn, EngineManifest
+from cspine.geometry import Lines
 from cspine.manifest import FORMAT, File, Manifest
 from cspine.pipeline_file import parse_spec
 from cspine.precision import Evidence, believed
 from cspine.signature import Signature
 from cspine.stages.levels import level_names
 from cspine.tune import Measured, Tuning
-from cspine_bench.accuracy import answers, evidence
-from cspine_bench.accuracy.judge import judged_again
+from cspine_bench.accuracy import answers, evidence, figure, levels, points, values
+from cspine_bench.accuracy.again import judged_again
 from cspine_bench.accuracy.noninferiority import Criterion
-from cspine_bench.accuracy.performance import Figure, Performance
+from cspine_bench.accuracy.performance import Performance
 from cspine_bench.accuracy.subgroup import Subgroup
 from cspine_bench.cases import SPLITS, read_cases
 from cspine_bench.latency import record
@@ -105,7 +107,9 @@ def test_the_schema_of_evidence_is_current():
     ("heading", "struct"),
     [
         ("The file", spec.PipelineSpec),
-        ("accept", spec.Accept),
+        ("accept of view lateral", spec.Film),
+        ("accept of view stack", spec.Stack),
+        ("series", WantedSeries),
         ("gate", spec.Gate),
         ("stage of kind screen", spec.Screen),
         ("sign", spec.Sign),
@@ -115,6 +119,7 @@ def test_the_schema_of_evidence_is_current():
         ("stage of kind explain", spec.Explain),
         ("stage of kind landmarks", spec.Landmarks),
         ("stage of kind measure", spec.Measure),
+        ("stage of kind slices", spec.Slices),
         ("grey of kind percentile", spec.Percentile),
         ("grey of kind standardise", spec.Standardise),
         ("architecture", spec.Architecture),
@@ -130,15 +135,26 @@ def test_the_schema_of_evidence_is_current():
         ("level", findings.Level),
         ("landmark", findings.Landmark),
         ("measurement", findings.Measurement),
+        ("decision", findings.Decision),
+        ("slice", findings.SliceScore),
         ("withheld", findings.Withheld),
         ("The evidence", evidence.Report),
         ("performance", Performance),
-        ("figure", Figure),
+        ("performance on levels", levels.LevelPerformance),
+        ("performance on points", points.PointPerformance),
+        ("performance on values", values.ValuePerformance),
+        ("figure", figure.Figure),
+        ("limits", figure.Limits),
+        ("extreme", points.Extreme),
         ("criterion", Criterion),
         ("subgroup", Subgroup),
-        ("difference", evidence.Difference),
-        ("agreement", evidence.Agreement),
-        ("flip", evidence.Flip),
+        ("change of levels", levels.LevelChange),
+        ("difference", levels.Difference),
+        ("agreement", levels.Agreement),
+        ("flip", levels.Flip),
+        ("change of points", points.PointChange),
+        ("change of values", values.ValueChange),
+        ("shift", values.Shift),
         ("case", answers.CaseAnswers),
         ("arm", answers.Arm),
         ("The record", record.Record),
@@ -157,6 +173,7 @@ def test_every_key_is_documented(heading, struct):
 def test_every_other_list_is_complete():
     for heading, record_of in [
         ("device", Device),
+        ("lines", Lines),
         ("convolution of a graph", Convolution),
         ("layer of an engine", Layer),
         ("tensor of a layer", Tensor),
@@ -235,7 +252,8 @@ def test_the_findings_fit_their_schema():
 
 def test_the_evidence_is_read_and_follows_from_its_answers():
     report = read("Evidence", evidence.Report)
-    assert all(flip.line > 1 for flip in report.flips)
+    assert report.levels
+    assert all(flip.line > 1 for flip in report.levels.flips)
     judged_again(report, where="docs/formats.md")
     known = msgspec.json.decode(msgspec.json.encode(report), type=Evidence)
     assert believed(known, gate=report.gate) == report.verdict

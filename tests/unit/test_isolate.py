@@ -296,7 +296,7 @@ NAMED = {
     "source": {"study_uid": "1.2.3", "series_uid": "", "instance_uid": "", "pixels": ""},
 }
 SHOWING = {
-    "type": "Showing", "dtype": "uint8", "shape": [2, 2], "span": None,
+    "type": "Showing", "left": 0, "dtype": "uint8", "shape": [2, 2], "span": None,
     "spacing": {"row_mm": 1.0, "column_mm": 1.0, "flag": "unknown"}, "facing": None,
     "source": None, "notes": [], "step": 1, "stored_shape": None,
 }  # fmt: skip

@@ -26,7 +26,7 @@ from cspine.spec import (
 OWN = Path(__file__).parents[2] / "docs" / "pipelines" / "xray-neck.toml"
 SHIPPED = shipped_spec("xray-compression").read_text()
 KEYS = (
-    "name title intended_use modality body_part view id size_px spacing_mm grey low high labels "
+    "name title intended_use modality body_part id size_px spacing_mm grey low high labels "
     "factory masks_from vertebrae posterior minimum_area_mm2 minimum_pitch_mm maximum_pitch_mm "
     "crops_from posterior_shift_mm positive negative threshold map_from auc_margin age_years label "
     "code reason remedy withholds_from"
@@ -95,7 +95,7 @@ def test_a_broken_rule_of_measuring_is_told(old: str, new: str, message: str) ->
 def test_what_answers_nothing_is_no_pipeline() -> None:
     text = shipped_spec("xray-sagittal").read_text()
     start, end = text.index('[[stage]]\nid = "measure"'), text.index("# The margins of")
-    with pytest.raises(SpecError, match="no stage of kind 'classify' or 'measure'"):
+    with pytest.raises(SpecError, match="no stage of kind 'classify', 'measure' or"):
         parse_spec((text[:start] + text[end:]).encode(), where="p.toml")
     with pytest.raises(SpecError, match="gate: no margin, so every candidate would pass"):
         parse_spec((text.split("[gate]")[0] + "[gate]\n").encode(), where="p.toml")
@@ -197,7 +197,13 @@ def test_a_misspelt_table_fails_and_is_mended(table: str) -> None:
         ("threshold = 0.2", "threshold = 0", "`float` > 0.0 - at `stage 'screen'.sign[0].thresh"),
         ("size_px = [112, 112]", "size_px = [112, 4]", "Expected `int` >= 8"),
         ('id = "levels"', 'id = "Levels 1"', "matching regex"),
-        ('view = "lateral"', 'view = "frontal"', "Invalid enum value 'frontal' - at `accept.view`"),
+        ('kind = "segment"', 'kind = "segments"', "expected screen, segment, levels"),
+        ('view = "lateral"', 'sight = "lateral"', "missing required field `view` - at `accept`"),
+        (
+            'view = "lateral"',
+            'view = "frontal"',
+            "Invalid value 'frontal' - at `accept.view`, expected lateral, stack",
+        ),
         (
             "threshold = 0.24",
             "# threshold = 0.24",

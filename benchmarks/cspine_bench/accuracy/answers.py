@@ -27,7 +27,7 @@ class Score(msgspec.Struct, frozen=True, array_like=True):
     positive: bool
 
 
-class Arm(msgspec.Struct, frozen=True, kw_only=True):
+class Arm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one pipeline answers on a case.
 
     ``refusal`` is the code of one; ``scores`` are of the labelled levels that were answered.
@@ -35,7 +35,7 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     and ``numbered`` says whether each vertebra found lies on the true one of its name; of a case
     that was refused or has no mask they are empty and ``None``. ``points`` are the landmarks that
     were placed, (x, y) in pixels of the image, and ``values`` the parameters that were given, in
-    their units.
+    their units. What is empty or ``None`` is not written.
     """
 
     refusal: str | None
@@ -46,7 +46,7 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     values: dict[str, float] = {}
 
 
-class CaseAnswers(msgspec.Struct, frozen=True, kw_only=True):
+class CaseAnswers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A case, named by its line in ``cases.csv``, and how both pipelines answer it.
 
     ``study`` is the digest of its pixels; ``unfit`` says why it must be refused, ``None`` that it

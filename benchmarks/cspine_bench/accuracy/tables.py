@@ -61,8 +61,8 @@ def parameter_table(report: Report) -> str:
             ["", "INT8", *_cells(report.candidate.values[name])],
         )
     ]
-    header = ["against the truth", "", "given", "mean absolute error", "bias",
-              "95 % of errors within", "SMAPE %", "ICC(2,1)"]  # fmt: skip
+    header = ["against the truth", "", "given", "MAE [95 %]", "bias", "95 % within", "SMAPE %",
+              "ICC(2,1) [95 %]"]  # fmt: skip
     return table(header, rows) if rows else ""
 
 
@@ -80,7 +80,7 @@ def change_table(report: Report) -> str:
             shown_limits(found.bias, digits=DIGITS),
             furthest,
         ])  # fmt: skip
-    header = ["INT8 less FP32", "bias [95 %]", "95 % of changes within", "largest"]
+    header = ["INT8 less FP32", "bias [95 %]", "95 % within", "largest"]
     return table(header, rows) if rows else ""
 
 
@@ -139,7 +139,7 @@ def _cells(found: ValuePerformance) -> list[str]:
     return [
         f"{found.given} of {found.studies}",
         shown(found.mae, digits=DIGITS),
-        shown(found.bias.bias, signed=True, digits=DIGITS),
+        shown(found.bias.bias.value, signed=True, digits=DIGITS),
         shown_limits(found.bias, digits=DIGITS),
         shown(found.smape, digits=DIGITS),
         shown(found.icc, digits=DIGITS + 1),

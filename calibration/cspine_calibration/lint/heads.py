@@ -7,7 +7,7 @@ from math import prod
 
 from cspine_calibration.eligibility import suits_tensor_cores
 from cspine_calibration.lint.finding import Fault
-from cspine_calibration.lint.quantized import QuantizedGraph
+from cspine_calibration.lint.quantized import WEIGHTED, QuantizedGraph, Weighted
 
 _THRESHOLDED = frozenset({"Sigmoid", "Softmax"})
 _RANGES = frozenset({"InstanceNormalization", "LayerNormalization", "Resize", "Sigmoid", "Softmax"})
@@ -18,7 +18,7 @@ def quantized_heads(graph: QuantizedGraph) -> Iterator[Fault]:
     for each in graph.quantized:
         reached = set(graph.followers(each.output))
         fed = {graph.nodes[n].operator for n in reached if not _is_gate(graph, n)} & _THRESHOLDED
-        if each.output in graph.exposed:
+        if each.output in graph.exposed and not _is_feature_map(graph, each, reached):
             yield Fault(each.name, "a head: its result reaches an output")
         elif fed:
             yield Fault(each.name, f"a head: it feeds a {min(fed)}")
@@ -42,6 +42,18 @@ def narrow_channels(graph: QuantizedGraph) -> Iterator[Fault]:
             (writes, reads), kernel, grouped=each.group > 1, first=_is_first(graph, each.input)
         ):
             yield Fault(each.name, f"{reads} to {writes} channels do not suit tensor cores")
+
+
+def _is_feature_map(graph: QuantizedGraph, each: Weighted, reached: set[int]) -> bool:
+    """Return whether the network reads on from a result that has no fewer channels than its input.
+
+    Another network may read it besides, so it is an output as well.
+    """
+    shape = graph.weight_shape(each.weight)
+    if not shape or len(shape) < 3 or not any(graph.nodes[n].operator in WEIGHTED for n in reached):
+        return False
+    grouped = shape[1] * each.group
+    return shape[0] >= grouped if each.kind == "Conv" else grouped >= shape[0]
 
 
 def _is_gate(graph: QuantizedGraph, place: int) -> bool:

@@ -40,15 +40,32 @@ def rescaled_in_passing(graph: QuantizedGraph) -> Iterator[Fault]:
                 yield Fault(graph.name(place), f"its {node.operator} rescales between two scales")
 
 
+def uneven_input(graph: QuantizedGraph) -> Iterator[Fault]:
+    """Yield the operators with quantised weights whose input is float, or joined of several scales.
+
+    A concatenation of tensors that are dequantised with one scale is as good as one that is
+    quantised.
+    """
+    for each, _ in graph.stored_weights:
+        forms = {_form(linear) for linear in graph.dequantizers(each.input)}
+        if not forms:
+            yield Fault(each.name, f"its weights are quantised, its input {each.input!r} is float")
+        elif len(forms) > 1:
+            yield Fault(each.name, f"its input {each.input!r} is joined of {len(forms)} scales")
+
+
 def signed_concatenation(graph: QuantizedGraph) -> Iterator[Fault]:
-    """Yield the concatenations whose INT8 result a convolution reads."""
+    """Yield the concatenations whose INT8 result a convolution reads.
+
+    It is as wrong where the inputs are quantised and the result is not.
+    """
     for place, node in enumerate(graph.nodes):
         if node.operator != "Concat" or not node.outputs:
             continue
-        for linear in graph.quantizers(node.outputs[0]):
-            read = {graph.nodes[reader].operator for reader in graph.followers(linear.output)}
-            if linear.integers == "int8" and read & {"Conv", "ConvTranspose"}:
-                yield Fault(graph.name(place), "its result is quantised to INT8 for a convolution")
+        read = {graph.nodes[reader].operator for reader in graph.followers(node.outputs[0])}
+        said = graph.quantizers(node.outputs[0]) or graph.dequantizers(node.outputs[0])
+        if read & {"Conv", "ConvTranspose"} and any(each.integers == "int8" for each in said):
+            yield Fault(graph.name(place), "its result is INT8 for a convolution")
 
 
 def requantized_concatenation(graph: QuantizedGraph) -> Iterator[Fault]:

@@ -22,7 +22,7 @@ RULES = (
          "their range is not symmetric", "leave -128 out", stored.lowest_weights),
     Rule("V2", "error", openvino, "the input of an operator with quantised weights is quantised",
          "it is computed in float", "quantise its input, or leave its weights in float",
-         fusion.float_input),
+         joins.uneven_input),
     Rule("V2", "error", lambda target: openvino(target) and target.share_concat_scale,
          "all inputs and the output of a Concat share one scale", "a pass that rescales",
          "give them the scale of their joint range", joins.uneven_concatenation),

@@ -112,6 +112,24 @@ class QuantizedGraph:
         found = self.linears.get(self.written.get(tensor, -1))
         return found if found is not None and not found.quantizes else None
 
+    def dequantizers(self, tensor: str) -> list[Linear]:
+        """Return every DequantizeLinear that a tensor is concatenated of; none if some is float."""
+        found: list[Linear] = []
+        waiting, seen = [tensor], {tensor}
+        while waiting:
+            name = waiting.pop()
+            linear = self.dequantizer(name)
+            place = self.written.get(name)
+            if linear is not None:
+                found.append(linear)
+            elif place is None or self.nodes[place].operator != "Concat":
+                return []
+            else:
+                fresh = set(self.nodes[place].inputs) - seen
+                seen |= fresh
+                waiting.extend(fresh)
+        return found
+
     def quantizers(self, tensor: str) -> list[Linear]:
         """Return every QuantizeLinear that reads a tensor."""
         return [
@@ -150,8 +168,8 @@ class QuantizedGraph:
 
     @cached_property
     def quantized(self) -> tuple[Weighted, ...]:
-        """The weighted operators whose input and weights are both dequantised."""
-        return tuple(each for each, _ in self.stored_weights if self.dequantizer(each.input))
+        """The weighted operators whose weights and input, or what it is joined of, are integers."""
+        return tuple(each for each, _ in self.stored_weights if self.dequantizers(each.input))
 
     def operands(self, place: int) -> tuple[str, ...]:
         """Return the inputs of a node that are activations: no constants, quantised or not."""
