@@ -114,12 +114,16 @@ test-aarch64: build/demo/xray.cspine
 train: $(READY)
 	$(BIN)/cspine phantom train xray-compression -o assets/xray-compression
 	$(BIN)/cspine phantom train xray-sagittal -o assets/xray-sagittal
+	$(BIN)/cspine phantom train mr-opll -o assets/mr-opll
 
 build/demo/xray.cspine: $(READY)
 	$(BIN)/cspine demo
 
 build/sagittal/xray.cspine: $(READY)
 	$(BIN)/cspine demo --pipeline xray-sagittal -o build/sagittal
+
+build/opll/mr.cspine: $(READY)
+	$(BIN)/cspine demo --pipeline mr-opll -o build/opll
 
 # PyTorch's CPU build where its index can be reached; the default wheel brings gigabytes of CUDA.
 $(READY): pyproject.toml requirements/locked.txt

@@ -350,6 +350,7 @@ def demo(pipeline: str, assets: Path, output: Path, as_json: bool) -> None:
     Example:
       cspine demo -o build/demo
       cspine demo --pipeline xray-sagittal -o build/sagittal
+      cspine demo --pipeline mr-opll -o build/opll
     """
     from cspine_phantom.demo import run_demo
 

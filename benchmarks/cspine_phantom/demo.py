@@ -44,8 +44,10 @@ class Simulated:
 
     Attributes
     ----------
+    name
+        Of the bundle.
     what, unit
-        For the reader: what is simulated, and what one is called.
+        For the reader: what is simulated, and what they are called.
     write, write_test
         Write a case set of one split, and after its patients one study with each fault; those of
         the locked test may have headers that lie.
@@ -60,6 +62,7 @@ class Simulated:
         refused.
     """
 
+    name: str
     what: str
     unit: str
     write: Callable[..., Path]
@@ -72,6 +75,7 @@ class Simulated:
 
 SIMULATED: dict[type[Accept], Simulated] = {
     Film: Simulated(
+        name="xray",
         what="lateral cervical radiographs",
         unit="films",
         write=write_cases,
@@ -82,6 +86,7 @@ SIMULATED: dict[type[Accept], Simulated] = {
         unfit=UNFIT * 8,
     ),
     Stack: Simulated(
+        name="mr",
         what="MR of the neck, sagittal and other series,",
         unit="studies",
         write=write_stacks,
@@ -126,7 +131,7 @@ def run_demo(
     studies = read_all([folder / "studies" / "studies"])
 
     say("2 export: PyTorch checkpoints to FP32 ONNX, each graph held against its network")
-    bundle = export(path, checkpoints, studies=studies[:2], to=folder / "xray.cspine")
+    bundle = export(path, checkpoints, studies=studies[:2], to=folder / f"{shown.name}.cspine")
 
     say("3 calibrate and emit: one table per model, one INT8 graph per target")
     levels = answered_levels(bundle)
