@@ -60,9 +60,7 @@ def brain(patient: Patient) -> Anatomy:
         Solid(ellipse((-2.0, -12.0), radii=(30, 6)), LABEL["csf"], 9.0, 7.0, power=2.0),
         Solid(ellipse((-2.0, 0.0), radii=(15, 9)), LABEL["grey matter"], 9.0, 9.0, power=2.0),
         Solid(ellipse((36.0, 33.0), radii=(23, 18)), LABEL["grey matter"], half_mm=48.0, power=2.2),
-        Solid(
-            ellipse((34.0, 33.0), radii=(13, 9)), LABEL["white matter"], half_mm=40.0, power=2.2
-        ),
+        Solid(ellipse((34.0, 33.0), radii=(13, 9)), LABEL["white matter"], half_mm=40.0, power=2.2),
         Solid(
             ellipse((0.0, 36.0), radii=(13, 15), turn_deg=20),
             LABEL["white matter"],

@@ -14,7 +14,7 @@ from cspine_phantom.mr.faults import Fault, spoil
 from cspine_phantom.mr.geometry import Stack, Vector, across, lie, sagittal
 from cspine_phantom.mr.receive import received
 from cspine_phantom.mr.scanners import LOCALISER, Protocol, Scanner, axial_of, stir_of
-from cspine_phantom.mr.series import Series, Title, assemble
+from cspine_phantom.mr.series import TITLES, Series, Title, assemble
 from cspine_phantom.mr.slices import Signal, Wanted, signals
 from cspine_phantom.mr.tissue import LABEL, Table, tissues
 from cspine_phantom.patients import Patient
@@ -35,7 +35,7 @@ def scan(
     patient: Patient, disease: Disease, scanner: Scanner, *, fault: Fault | None = None
 ) -> tuple[Series, ...]:
     """Return the series of a patient in the order of their numbers."""
-    # Streams of their own, so that a fault or a series more leaves the others as they were.
+    # Streams of their own, so that a fault or a series more leaves the others' pixels as they were.
     study = generator(patient.seed, patient.number, stream="study")
     rng, lain, coming, order, spoilt = study.spawn(5)
     anatomy = brain(patient) if fault == "brain" else neck(patient, disease)
@@ -44,18 +44,20 @@ def scan(
     planned = _planned(anatomy, scanner, fault, rng, coming)
     tables = [tissue.signal(each.protocol.sequence) for each in planned]
     found = _signals(anatomy, planned, tables)
-    noise = generator(patient.seed, patient.number, stream="picture").spawn(len(planned))
+    picture = generator(patient.seed, patient.number, stream="picture")
+    noise = dict(zip(TITLES, picture.spawn(len(TITLES)), strict=True))
     change = spoil(fault, spoilt)
     numbers = _numbers(planned, order)
     series = []
-    for each, table, taken, number, own in zip(planned, tables, found, numbers, noise, strict=True):
+    for each, table, seen, number in zip(planned, tables, found, numbers, strict=True):
+        own = noise[each.title]
+        cord, fat = float(table[LABEL["cord"]]), float(table[LABEL["fat"]])
         images = [
             received(
-                change(signal, stack), stack, each.protocol, scanner,
-                cord=float(table[LABEL["cord"]]), fat=float(table[LABEL["fat"]]), rng=own,
+                change(signal, stack), stack, each.protocol, scanner, cord=cord, fat=fat, rng=own
             )
-            for stack, signal in zip(each.stacks, taken, strict=True)
-        ]  # fmt: skip
+            for stack, signal in zip(each.stacks, seen, strict=True)
+        ]
         shuffled = order.random() < _SHUFFLED
         series.append(
             assemble(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from cspine_phantom.mr.scanners import Protocol
 from cspine_phantom.mr.tissue import Sequence as Contrast
 
 Title = Literal["sag T2", "sag T1", "sag STIR", "ax T2", "localiser"]
+
+TITLES: tuple[Title, ...] = get_args(Title)
 
 
 @dataclass(frozen=True)

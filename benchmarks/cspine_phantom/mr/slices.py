@@ -60,7 +60,8 @@ def signals(anatomy: Anatomy, wanted: Sequence[Wanted]) -> list[Signal]:
     near = [each.reach_mm for each in found if isinstance(each, _Sagittal)]
     low = min((low for low, _ in near), default=-30.0)
     high = max((high for _, high in near), default=30.0)
-    sides = np.arange(low, high + STEP_MM, STEP_MM)
+    # The same planes whatever else is wanted.
+    sides = STEP_MM * np.arange(np.floor(low / STEP_MM), np.ceil(high / STEP_MM) + 1)
     if len(near) < len(found):
         outer = np.arange(_FAR_STEP_MM, _FAR_MM, _FAR_STEP_MM)
         sides = np.concatenate([(sides[0] - outer)[::-1], sides, sides[-1] + outer])
