@@ -45,15 +45,18 @@ def table(model) -> CalibrationTable:
 
 QUANTIZED = {
     "trt": {"x", "r1", "p", "r3", "k", "f"},
-    # What a head reads is float; what only moves values before an integer operator is integer, and
-    # a concatenation of integers, `k`, is so without a word.
-    "openvino": {"x", "r1", "c2", "r2", "p", "r3", "u", "m", "f"},
+    # What a head reads is float; what only moves values before an integer operator is integer: here
+    # without a word.
+    "openvino": {"x", "r1", "c2", "r2", "r3", "u", "m"},
 }
 QUANTIZED["trt-8"] = QUANTIZED["trt"]
 QUANTIZED["trt-rtx"] = QUANTIZED["trt"] - {"r3"}  # read by the transposed convolution alone
 # A head's input has a scale as well: its result has not.
 QUANTIZED.update(
-    {name: {*QUANTIZED["openvino"], "k", "r5", "r7"} for name in (*ORT, "ort-arm", "trt-dla")}
+    {
+        name: {*QUANTIZED["openvino"], "p", "k", "f", "r5", "r7"}
+        for name in (*ORT, "ort-arm", "trt-dla")
+    }
 )
 
 
