@@ -325,6 +325,12 @@ def test_onnxruntime_writes_feature_maps_as_integers(pyramid, target):
     assert sorted(fusion.float_convolutions) == ["y", "z"]
 
 
+def test_openvino_gives_the_feature_map_that_it_reads_on_from(pyramid):
+    file = File(emit(pyramid, calibrated(pyramid, cases()), target="openvino").model)
+    assert [file.node(name).op_type for name in "fq"] == ["DequantizeLinear", "MaxPool"]
+    assert file.node("q").input[0] == file.node("b0").input[0] == "f"
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_feature_maps_keep_names_types_and_values(pyramid, target):
     table = calibrated(pyramid, cases())
