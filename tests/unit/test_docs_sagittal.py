@@ -28,11 +28,12 @@ PUBLISHED = {
 
 TRAINING = """\
 The network starts from random weights. AdamW under a one-cycle schedule, forward passes in
-bfloat16, weights kept in float16. A map learns cross-entropy of its softmax against a Gaussian about the true
-point, or against an even map where the point is outside of the frame, behind the shoulders, or the
-film is upside down or of something else. Films are turned, scaled, shifted and mirrored, and shown
-as other devices would have shown them. The tuning patients choose the confidence below which a
-point is not seen; no weight is fitted to them, and nothing at all to the test.
+bfloat16, weights kept in float16. A map learns cross-entropy of its softmax against a Gaussian
+about the true point, or against an even map where the point is outside of the frame, behind the
+shoulders, or the film is upside down or of something else. Films are turned, scaled, shifted and
+mirrored, and shown as other devices would have shown them. The tuning patients choose the
+confidence below which a point is not seen; no weight is fitted to them, and nothing at all to the
+test.
 """
 LIMITS = """\
 - **It has seen phantoms only.** Contours of bone on a phantom are where the truth is computed from;
@@ -176,8 +177,8 @@ def locked_figures(reports: Sequence[Report]) -> str:
     return (
         f"{first.cases} patients, {first.refused} refused, {points[0].points} landmarks; set "
         f"`{reports[0].set_digest[:12]}`, bundle\n`{reports[0].bundle[:12]}`. Intervals are at "
-        "95 %, clustered by patient; limits are those of agreement. INT8 passes if\nthe interval of each "
-        "difference with a margin lies above it.\n\n" + card.table(header, rows)
+        "95 %, clustered by patient; limits are those of agreement. INT8 passes if\nthe interval of "
+        "each difference with a margin lies above it.\n\n" + card.table(header, rows)
     )
 
 
