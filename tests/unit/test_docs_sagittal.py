@@ -177,7 +177,7 @@ def locked_figures(reports: Sequence[Report]) -> str:
     return (
         f"{first.cases} patients, {first.refused} refused, {points[0].points} landmarks; set "
         f"`{reports[0].set_digest[:12]}`, bundle\n`{reports[0].bundle[:12]}`. Intervals are at "
-        "95 %, clustered by patient; limits are those of agreement. INT8 passes if\nthe interval of "
+        "95 %, clustered by patient; limits are of agreement. INT8 passes if\nthe interval of "
         "each difference with a margin lies above it.\n\n" + card.table(header, rows)
     )
 
