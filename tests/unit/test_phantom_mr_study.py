@@ -183,11 +183,23 @@ def test_faults_leave_out_or_spoil(studies: dict) -> None:
         spoilt = scan(patient, draw_disease(6, 1), scanner, fault=fault)
         assert [each.title for each in spoilt] in (["sag T2", "sag T1"], ["sag T1", "sag T2"])
         other = next(each for each in spoilt if each.title == "sag T2")
-        whole, changed = (
-            np.stack([f.pixels for f in sorted(each.frames, key=lambda f: f.position)]).astype(int)
-            for each in (clean, other)
-        )
+        whole, changed = pixels_of(clean).astype(int), pixels_of(other).astype(int)
         assert np.abs(whole - changed).max() > 200, fault
+
+
+def pixels_of(series: Series) -> np.ndarray:
+    frames = sorted(series.frames, key=lambda frame: (frame.stack, frame.position))
+    return np.stack([frame.pixels for frame in frames])
+
+
+def test_a_series_is_the_same_whatever_lies_beside_it(studies: dict) -> None:
+    patient, scanner, series = studies["A"]
+    fewer = replace(scanner, stir=0.0, axial=0.0)
+    alone = scan(patient, draw_disease(6, 1), fewer, fault="no T2")
+    clean = {each.title: pixels_of(each) for each in series}
+    assert {each.title for each in alone} == {"sag T1", "localiser"}
+    t1 = next(each for each in alone if each.title == "sag T1")
+    assert np.array_equal(pixels_of(t1), clean["sag T1"])
 
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dicom3tools is not installed")

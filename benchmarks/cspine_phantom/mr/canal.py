@@ -20,6 +20,7 @@ _CANAL_HALF_MM = 12.5
 _BULGE_HALF_MM = 9.5
 _CORTEX_MM = 1.2  # of an ossification with marrow in it
 _LEAST_CORD_MM = 2.6
+_STREAM_MM = 1.9  # of fluid that has room for a streak in it
 _GAP_MM = 0.3  # of fluid that is left on each side of a compressed cord
 
 
@@ -160,13 +161,16 @@ class Canal:
         for at, half, side in self.flow:
             near, far = (cord_back, back) if side > 0 else (front, cord_front)
             gap = np.maximum(far - near, 0) * bump(self.along, at, half, edge_mm=5.0)
-            inside = (self.along > at - 1.5 * half) & (self.along < at + 1.5 * half)
-            if gap[inside].max(initial=0.0) < 2.5:
+            peak, narrow = int(gap.argmax()), np.flatnonzero(gap < _STREAM_MM)
+            if gap[peak] < _STREAM_MM:
                 continue
-            middle = (near + far) / 2
-            outline = self.between(middle - 0.28 * gap, middle + 0.28 * gap)
-            both = np.concatenate([inside, inside[::-1]])
-            drawn.append(Drawn(outline[both], LABEL["flowing csf"]))
+            first = narrow[narrow < peak].max(initial=-1) + 1
+            rows = slice(first, narrow[narrow > peak].min(initial=len(gap)))
+            wall, out = self.wall[rows], self.outwards[rows]
+            middle = ((near + far) / 2)[rows, None]
+            reach = 0.28 * gap[rows, None]
+            outline = [wall + (middle - reach) * out, (wall + (middle + reach) * out)[::-1]]
+            drawn.append(Drawn(np.concatenate(outline), LABEL["flowing csf"]))
         return drawn
 
     def _bright(self, front: Depth, back: Depth, side_mm: float) -> list[Drawn]:

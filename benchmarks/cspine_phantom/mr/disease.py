@@ -9,8 +9,8 @@ millimetres. The label is the evidence read with noise,
 
 so both classes have thin ones, and no reader of the images does better than who reads E itself.
 That reader's area under the ROC curve is :func:`cspine_phantom.measure.ideal.ideal_auc` of the same
-noise and threshold. How narrow the canal is does not follow from E: where little is ossified, discs
-and osteophytes take as much room, so that stenosis tells no class.
+noise and threshold. Discs and osteophytes narrow the canal in both classes alike, whatever E is, so
+that stenosis tells next to nothing of the class.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Disease:
     @property
     def lost_mm(self) -> float:
         """Depth of the canal that is lost in front of the cord at the worst level."""
-        return float(np.clip(4.2 + 1.1 * self.stenosis, 1.6, 7.5))
+        return float(np.clip(5.0 + 1.2 * self.stenosis, 2.0, 8.0))
 
 
 def draw_disease(seed: int, number: int) -> Disease:

@@ -59,9 +59,7 @@ def canal(column: Column, disease: Disease, *, rng: np.random.Generator) -> Cana
     ossified = _ossified(disease, along, bodies, discs, rng)
     bulge, yellow = np.zeros_like(along), np.zeros_like(along)
     for index, place in enumerate(discs):
-        # Where the ligament is bone, the disc needs not to take the room as well.
-        taken = ossified[int(np.abs(along - place).argmin())]
-        size = max(loss[index] - 0.85 * taken, 0.35)
+        size = max(loss[index], 0.35)
         bulge += size * np.exp(-0.5 * ((along - place) / (2.2 + 0.15 * size)) ** 2)
         thick = 1.6 + (0.38 * loss[index] if index < 6 else 0.0)
         yellow += thick * bump(along, place + 1.0, 5.5, edge_mm=4.0)
@@ -134,5 +132,5 @@ def _marked(made: Canal, rng: np.random.Generator) -> Canal:
     left = (back - front) / made.cord
     inside = (made.along > made.bodies[1]) & (made.along < made.bodies[6])
     flattest = np.where(inside, left, 2.0).argmin()
-    bright = rng.random() < np.clip(2.2 * (0.85 - left[flattest]), 0, 0.8)
+    bright = rng.random() < np.clip(2.5 * (0.9 - left[flattest]), 0, 0.8)
     return replace(made, oedema=float(made.along[flattest]) if bright else None)
