@@ -63,6 +63,15 @@ CONSULTED = (
     "ImageOrientationPatient",
     "FrameOfReferenceUID",
     "ImageType",
+    "EchoTime",
+    "RepetitionTime",
+    "InversionTime",
+    "ScanningSequence",
+    "EchoPulseSequence",
+    "MRAcquisitionType",
+    "TemporalPositionIdentifier",
+    "AcquisitionNumber",
+    "SeriesNumber",
 )
 
 

@@ -12,11 +12,22 @@ _ROOT = (
     "SOPClassUID", "SOPInstanceUID", "Modality", "FrameOfReferenceUID", "SamplesPerPixel",
     "PhotometricInterpretation", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit",
     "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit", "PresentationLUTShape",
+    "MRAcquisitionType", "EchoPulseSequence",
 )  # fmt: skip
 # The functional group macros (PS3.3 C.7.6.16.2) that say what classic objects say at their root.
 _MACROS = (
     "PixelMeasuresSequence", "PlanePositionSequence", "PlaneOrientationSequence",
-    "PixelValueTransformationSequence", "FrameVOILUTSequence",
+    "PixelValueTransformationSequence", "FrameVOILUTSequence", "FrameContentSequence",
+    "FrameAnatomySequence", "MRImageFrameTypeSequence", "MRTimingAndRelatedParametersSequence",
+    "MREchoSequence", "MRModifierSequence",
+)  # fmt: skip
+# What no macro has a place for when classic slices are converted (Legacy Converted Enhanced MR).
+_UNASSIGNED = (
+    "UnassignedSharedConvertedAttributesSequence", "UnassignedPerFrameConvertedAttributesSequence",
+)  # fmt: skip
+_CONVERTED = (
+    "ImageType", "EchoTime", "RepetitionTime", "InversionTime", "ScanningSequence",
+    "MRAcquisitionType",
 )  # fmt: skip
 
 
@@ -44,6 +55,10 @@ def frame_header(dataset: pydicom.Dataset, *, frame: int = 0) -> pydicom.Dataset
     # Tiles of one plane are described together: they need no group of their own.
     own = [per_frame[frame]] if per_frame else []
     for group in (*shared[:1], *own):
+        for item in (each for sequence in _UNASSIGNED for each in items(group, sequence)[:1]):
+            for keyword in _CONVERTED:
+                if keyword in item:
+                    header[keyword] = item[keyword]
         for macro in _MACROS:
             for item in items(group, macro)[:1]:
                 header.update(item)

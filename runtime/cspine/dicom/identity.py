@@ -61,6 +61,22 @@ def distinct(datasets: Iterable[pydicom.Dataset]) -> list[Instance]:
     return [Instance(copies[0], name, len(copies)) for name, copies in sorted(found.items())]
 
 
+def of_one_patient(patients: int) -> None:
+    """Check how many Patient IDs were met under one Study Instance UID.
+
+    Raises
+    ------
+    Refused
+        ``IDENTITY_CONFLICT`` if there are several.
+    """
+    if patients > 1:
+        raise Refused(
+            "IDENTITY_CONFLICT",
+            f"One Study Instance UID was met under {patients} Patient IDs.",
+            remedy="Send the images of one patient, or correct the Patient ID in the archive.",
+        )
+
+
 def fingerprint(dataset: pydicom.Dataset) -> str:
     """Return a digest of the stored pixels and of all that is consulted in the header."""
     stated = [f"{keyword} {dataset.get(keyword)}" for keyword in CONSULTED]

@@ -67,7 +67,7 @@ def rank_of(instance: Instance, *, open_questions: int) -> Rank:
     return Rank(
         unscaled=spacing_of(dataset) is None,
         open_questions=open_questions,
-        origin=_origin(dataset),
+        origin=origin_of(image_type(dataset)),
         fewer_pixels=-_pixels(dataset),
         number=number_of(dataset),
         name=instance.name,
@@ -85,14 +85,18 @@ def number_of(dataset: pydicom.Dataset) -> int:
     return integer(dataset, "InstanceNumber", default=UNNUMBERED)
 
 
-def _origin(dataset: pydicom.Dataset) -> Origin:
-    """Read values 1 and 2: pixels DERIVED from others, or SECONDARY, made after the examination."""
-    value = dataset.get("ImageType")
+def image_type(dataset: pydicom.Dataset, keyword: str = "ImageType") -> tuple[str, ...]:
+    """Return the values of Image Type, or of a frame's Frame Type, in capitals."""
+    value = dataset.get(keyword)
     values = value if isinstance(value, MultiValue) else [value]
-    stated = [str(each).strip().upper() for each in values]
-    if "DERIVED" in stated[:1] or "SECONDARY" in stated[1:2]:
+    return tuple(str(each).strip().upper() for each in values if each is not None)
+
+
+def origin_of(values: tuple[str, ...]) -> Origin:
+    """Read values 1 and 2: pixels DERIVED from others, or SECONDARY, made after the examination."""
+    if "DERIVED" in values[:1] or "SECONDARY" in values[1:2]:
         return Origin.DERIVED
-    return Origin.ORIGINAL if "ORIGINAL" in stated[:1] else Origin.NOT_STATED
+    return Origin.ORIGINAL if "ORIGINAL" in values[:1] else Origin.NOT_STATED
 
 
 def _pixels(dataset: pydicom.Dataset) -> int:

@@ -15,7 +15,7 @@ from cspine.dicom.admit import admit
 from cspine.dicom.collect import PassedOver, all_datasets
 from cspine.dicom.dataset import pixels_forgotten, source_of
 from cspine.dicom.element import uid
-from cspine.dicom.identity import distinct, source_now
+from cspine.dicom.identity import distinct, of_one_patient, source_now
 from cspine.dicom.media import Listing, dicom_files
 from cspine.dicom.rank import Rank, number_of, rank_of, reason
 from cspine.dicom.read import read_image
@@ -175,12 +175,7 @@ def select(study: Study, accept: Accept) -> Selection:
         ``IDENTITY_CONFLICT`` if the study is of several patients, or objects that differ share a
         UID; if no instance is admitted, with the reason of the one that came furthest.
     """
-    if study.patients > 1:
-        raise Refused(
-            "IDENTITY_CONFLICT",
-            f"One Study Instance UID was met under {study.patients} Patient IDs.",
-            remedy="Send the images of one patient, or correct the Patient ID in the archive.",
-        )
+    of_one_patient(study.patients)
     admitted: list[tuple[Rank, Selection, int]] = []
     refusals: list[Refused] = []
     for instance in distinct(study.instances):

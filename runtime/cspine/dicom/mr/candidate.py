@@ -1,0 +1,178 @@
+"""Parallel slices of one contrast in one series: what could be judged, by the headers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cspine.dicom.mr.frames import Frame
+from cspine.dicom.mr.wanted import WantedSeries, Weighting
+from cspine.dicom.pixels import MAXIMUM_PIXELS
+from cspine.dicom.plane import View
+
+# Frames belong together as long as no gap as wide as this lies between them. Headers round
+# directions to about 1e-6 and positions to micrometres; two stacks of a series differ by more.
+_DIRECTION_GAP = 0.02  # of a direction cosine: about a degree
+_SPACING_GAP_MM = 1e-3
+_ECHO_GAP_MS = 1.0
+_ASIDE_GAP_MM = 5.0  # of the slices' centres, within their planes
+
+SAME_PLACE_MM = 0.1  # slices nearer than this are two of the same place
+_UNEVEN = 0.25  # of the spacing: by more than that no slice is off its place
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Frames of one series, one a place, in order along their normal.
+
+    Attributes
+    ----------
+    frames
+        Ordered to the patient's left, back or head, whichever the normal is nearest to.
+    repeated
+        How many more frames the series has at the same places, which are passed over.
+    gaps
+        How many slices are missing after each frame but the last.
+    spacing_mm
+        Between neighbouring slices; 0 for a single one.
+    uneven
+        Whether slices lie off the places that the spacing gives them.
+    """
+
+    frames: tuple[Frame, ...]
+    repeated: int
+    gaps: tuple[int, ...]
+    spacing_mm: float
+    uneven: bool
+
+    @property
+    def view(self) -> View:
+        """The patient's plane that it is nearest to."""
+        return self.frames[0].plane.view
+
+    @property
+    def weighting(self) -> Weighting | None:
+        """What it is weighted by; ``None`` if nothing tells."""
+        return self.frames[0].weighting
+
+    @property
+    def field_mm(self) -> float:
+        """Height of a slice, head to feet; of an axial one its shorter side."""
+        first = self.frames[0]
+        height, width = (n * mm for n, mm in zip(first.shape, first.plane.spacing_mm, strict=True))
+        return min(height, width) if self.view == "axial" else height
+
+    @property
+    def words(self) -> str:
+        """What it was taken for."""
+        weighting = self.weighting or "of another weighting"
+        count = len(self.frames)
+        return f"{self.view} {weighting}, {count} slice{'s' * (count > 1)}"
+
+    @property
+    def places_mm(self) -> list[float]:
+        """Where each slice lies along their normal, from the first on."""
+        first, *others = (each.plane for each in self.frames)
+        return [0.0, *(abs(float(first.to_pixels(each.origin_mm)[2])) for each in others)]
+
+    def lacks(self, wanted: WantedSeries) -> str:
+        """Return why it is not what is wanted; empty if it is."""
+        rows, columns = self.frames[0].shape
+        if self.view != wanted.orientation:
+            return f"not {wanted.orientation}"
+        if self.weighting != wanted.weighting:
+            return f"not {wanted.weighting}"
+        if len(self.frames) < wanted.minimum_slices:
+            return f"fewer than {wanted.minimum_slices} slices"
+        if self.field_mm < wanted.minimum_field_mm:
+            return f"a field of less than {wanted.minimum_field_mm:g} mm"
+        if len(self.frames) * rows * columns > MAXIMUM_PIXELS:
+            return "more pixels than are read"
+        return ""
+
+
+def candidates(frames: Iterable[Frame]) -> list[Candidate]:
+    """Part the frames of one series into stacks of parallel slices of one contrast.
+
+    Neither the order of the frames nor the way they are stored matters.
+    """
+    groups: dict[tuple[object, ...], list[Frame]] = {}
+    for frame in sorted(frames, key=lambda each: (*each.plane.origin_mm.tolist(), each.order)):
+        # What a group has alike is of the frame as it hangs, so that turning it changes nothing.
+        key: tuple[object, ...] = (
+            frame.shape,
+            frame.kind,
+            frame.weighting or "",
+            frame.plane.view,
+            frame.plane.frame_of_reference,
+        )
+        groups.setdefault(key, []).append(frame)
+    parted: list[list[Frame]] = []
+    for group in groups.values():
+        for parallel in _parted(group, *_alike(group)):
+            parted += _parted(parallel, *_aside(parallel))
+    return [_ordered(group) for group in parted]
+
+
+def _alike(frames: Sequence[Frame]) -> tuple[npt.NDArray[np.float64], list[float]]:
+    """Return what parallel slices of one contrast have alike, one row a frame, and the gaps."""
+    rows = [
+        [*each.plane.across, *each.plane.down, *each.plane.spacing_mm, each.echo_ms or 0.0]
+        for each in frames
+    ]
+    gaps = [*[_DIRECTION_GAP] * 6, *[_SPACING_GAP_MM] * 2, _ECHO_GAP_MS]
+    return np.array(rows), gaps
+
+
+def _aside(frames: Sequence[Frame]) -> tuple[npt.NDArray[np.float64], list[float]]:
+    """Return where the middles of parallel slices lie within their common plane."""
+    rows, columns = frames[0].shape
+    middles = [each.plane.to_patient(((columns - 1) / 2, (rows - 1) / 2)) for each in frames]
+    axes = [
+        np.mean([getattr(each.plane, name) for each in frames], axis=0)
+        for name in ("across", "down")
+    ]
+    return np.array(middles) @ np.array(axes).T, [_ASIDE_GAP_MM] * 2
+
+
+def _parted(
+    frames: Sequence[Frame], values: npt.NDArray[np.float64], gaps: Sequence[float]
+) -> list[list[Frame]]:
+    """Part frames wherever one of their values leaves a gap; again until none does."""
+    for column, gap in enumerate(gaps):
+        order = np.argsort(values[:, column], kind="stable")
+        cuts = np.flatnonzero(np.diff(values[order, column]) > gap)
+        if len(cuts):
+            return [
+                group
+                for part in np.split(order, cuts + 1)
+                for group in _parted([frames[place] for place in part], values[part], gaps)
+            ]
+    return [list(frames)]
+
+
+def _ordered(frames: Sequence[Frame]) -> Candidate:
+    normal = np.mean([each.plane.normal for each in frames], axis=0)
+    normal *= np.sign(normal[np.argmax(np.abs(normal))]) / np.linalg.norm(normal)
+    places = [float(each.plane.origin_mm @ normal) for each in frames]
+    kept: list[tuple[float, Frame]] = []
+    # Within a place the earliest comes first, and places that differ by rounding are one.
+    for place, frame in sorted(zip(places, frames, strict=True), key=lambda each: each[0]):
+        if kept and place - kept[-1][0] < SAME_PLACE_MM:
+            if frame.order < kept[-1][1].order:
+                kept[-1] = (kept[-1][0], frame)
+        else:
+            kept.append((place, frame))
+    steps = np.diff([place for place, _ in kept])
+    spacing = float(np.median(steps)) if len(steps) else 0.0
+    counts = np.maximum(np.rint(steps / spacing), 1) if len(steps) else steps
+    return Candidate(
+        frames=tuple(frame for _, frame in kept),
+        repeated=len(frames) - len(kept),
+        gaps=tuple(int(count) - 1 for count in counts),
+        spacing_mm=spacing,
+        uneven=bool((np.abs(steps - counts * spacing) > _UNEVEN * spacing).any()),
+    )

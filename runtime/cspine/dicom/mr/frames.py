@@ -1,0 +1,166 @@
+"""The frames of a study's MR objects by their headers, whichever way they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pydicom
+from pydicom.uid import UID
+
+from cspine.dicom.admit import REGION_CODES
+from cspine.dicom.codec import SYNTAXES
+from cspine.dicom.element import codes, integer, items, syntax_of, text, uid
+from cspine.dicom.frame import frame_header
+from cspine.dicom.identity import Instance
+from cspine.dicom.mr.contrast import times_of, weighting_of
+from cspine.dicom.mr.hanging import Turn, turn_of
+from cspine.dicom.mr.wanted import Weighting
+from cspine.dicom.pixels import MAXIMUM_PIXELS, frame_count
+from cspine.dicom.plane import Plane, plane_of
+from cspine.dicom.rank import UNNUMBERED, Origin, image_type, number_of, origin_of
+from cspine.findings import Refused
+
+CLASSIC = "1.2.840.10008.5.1.4.1.1.4"
+ENHANCED = frozenset({
+    "1.2.840.10008.5.1.4.1.1.4.1",
+    "1.2.840.10008.5.1.4.1.1.4.3",  # in colour
+    "1.2.840.10008.5.1.4.1.1.4.4",  # Legacy Converted
+})  # fmt: skip
+CERVICAL = frozenset({"CSPINE", "NECK"})
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of an MR object that has a place in the patient.
+
+    Attributes
+    ----------
+    instance, index
+        Where its pixels are: frame ``index``, zero-based, of that object.
+    shape
+        (rows, columns) as hung.
+    plane, stored
+        Where its pixels lie as hung, and as they are stored.
+    turn
+        How stored pixels come to hang.
+    kind
+        Image Type or Frame Type: frames of one stack have the same.
+    weighting, echo_ms
+        What it is weighted by, and its echo time; ``None`` where nothing tells.
+    cervical
+        Whether the header states the cervical spine; ``None`` if it leaves the part open.
+    order
+        Of two frames at one place the lower is taken: the earlier.
+    """
+
+    instance: Instance
+    index: int
+    shape: tuple[int, int]
+    plane: Plane
+    stored: Plane
+    turn: Turn
+    kind: tuple[str, ...]
+    weighting: Weighting | None
+    echo_ms: float | None
+    cervical: bool | None
+    order: tuple[int, int, int, str, int]
+
+
+@dataclass(frozen=True)
+class Unfit:
+    """Frames of one object that can be no slice of a stack.
+
+    Attributes
+    ----------
+    count
+        How many.
+    fault
+        Why, in words that go after 'slices'.
+    """
+
+    count: int
+    fault: str
+
+
+def is_mr(dataset: pydicom.Dataset) -> bool:
+    """Return whether an object is an MR image, classic or enhanced."""
+    sop_class = uid(dataset, "SOPClassUID")
+    return sop_class == CLASSIC or sop_class in ENHANCED
+
+
+def frames_of(instance: Instance) -> Iterator[Frame | Unfit]:
+    """Yield the frames of an MR object; one :class:`Unfit` for all if they share a fault."""
+    dataset = instance.dataset
+    fault = _fault(dataset)
+    if fault:
+        yield Unfit(1, fault)
+        return
+    for index in range(frame_count(dataset)):
+        yield _frame(instance, index)
+
+
+def _fault(dataset: pydicom.Dataset) -> str:
+    """Return what is wrong with an object as a whole."""
+    colour = text(dataset, "PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2")
+    described = len(items(dataset, "PerFrameFunctionalGroupsSequence"))
+    enhanced = uid(dataset, "SOPClassUID") != CLASSIC
+    if colour or integer(dataset, "SamplesPerPixel", default=1) != 1:
+        return "in colour"
+    if "PixelData" not in dataset:
+        return "without pixel data"
+    if UID(syntax_of(dataset)) not in SYNTAXES:
+        return "in a transfer syntax that is not read"
+    if frame_count(dataset) != (described if enhanced else 1):
+        return "describing other frames than they hold"
+    size = integer(dataset, "Rows", default=0) * integer(dataset, "Columns", default=0)
+    if not 0 < size <= MAXIMUM_PIXELS:
+        return "of no size that is read"
+    return ""
+
+
+def _frame(instance: Instance, index: int) -> Frame | Unfit:
+    dataset = instance.dataset
+    header = frame_header(dataset, frame=index)
+    kind = image_type(header, "FrameType") or image_type(header)
+    # Siemens and others write LOCALIZER as value 3, GE and Philips at other places.
+    if any(value.startswith(("LOCALI", "SCOUT", "SURVEY")) for value in kind):
+        return Unfit(1, "of a localiser")
+    if origin_of(kind) is Origin.DERIVED:
+        return Unfit(1, "derived from other images")
+    try:
+        stored = plane_of(header)
+    except Refused:
+        return Unfit(1, "without a place in the patient")
+    shape = int(dataset.Rows), int(dataset.Columns)
+    turn = turn_of(stored)
+    return Frame(
+        instance=instance,
+        index=index,
+        shape=shape[::-1] if turn.swap else shape,
+        plane=turn.plane(stored, shape),
+        stored=stored,
+        turn=turn,
+        kind=kind,
+        weighting=weighting_of(header),
+        echo_ms=times_of(header).echo_ms,
+        cervical=_cervical(dataset, header),
+        order=(
+            max(
+                integer(header, "TemporalPositionIndex", default=0),
+                integer(header, "TemporalPositionIdentifier", default=0),
+            ),
+            integer(header, "AcquisitionNumber", default=UNNUMBERED),
+            number_of(dataset),
+            instance.name,
+            index,
+        ),
+    )
+
+
+def _cervical(dataset: pydicom.Dataset, header: pydicom.Dataset) -> bool | None:
+    part = text(dataset, "BodyPartExamined").replace("-", "").replace(" ", "")
+    regions = codes(header, "AnatomicRegionSequence") | codes(dataset, "AnatomicRegionSequence")
+    if part in CERVICAL or regions & REGION_CODES:
+        return True
+    return None if part in ("", "SPINE") else False

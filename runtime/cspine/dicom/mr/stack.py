@@ -1,0 +1,172 @@
+"""A stack of parallel MR slices, decoded: what an MR pipeline looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cspine.dicom.dataset import pixels_forgotten, source_of
+from cspine.dicom.mr.canal import Fluid, canal_mm, middle_of
+from cspine.dicom.mr.candidate import Candidate
+from cspine.dicom.mr.frames import Frame
+from cspine.dicom.mr.wanted import Orientation, Weighting
+from cspine.dicom.plane import Plane
+from cspine.dicom.read import read_slice
+from cspine.findings import Refused, Source, Spacing
+from cspine.image import Floats, Image
+
+
+@dataclass(frozen=True)
+class MRSlice:
+    """One slice, hung as it is read: sagittal and coronal head up, sagittal face left.
+
+    Attributes
+    ----------
+    image
+        Float32 levels as measured, whose spacing is the patient's. Its coordinates are pixels of
+        the slice as hung; ``stored.to_pixels(plane.to_patient(points))`` are those of the frame.
+    plane
+        Where the pixels of ``image`` lie in the patient.
+    stored
+        Where the pixels of the frame lie as they are stored.
+    frame
+        Zero-based, of the object that ``image.source`` names.
+    canal_mm
+        How much of the spinal canal with its cord it shows (:mod:`cspine.dicom.mr.canal`);
+        ``None`` unless the stack is sagittal.
+    """
+
+    image: Image
+    plane: Plane
+    stored: Plane
+    frame: int
+    canal_mm: float | None
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Parallel slices of one contrast.
+
+    Attributes
+    ----------
+    slices
+        Ordered by position: to the patient's left if sagittal, back if coronal, head if axial.
+        All have one shape and spacing.
+    orientation, weighting
+        What it was taken for.
+    spacing_mm
+        Between the centres of neighbouring slices; 0 for a single one.
+    gaps
+        How many slices are missing after each but the last.
+    middle
+        Index of the slice in the middle: of those that show the canal, if it is sagittal; else
+        of all.
+    notes
+        How it was chosen, and what else was found.
+    """
+
+    slices: tuple[MRSlice, ...]
+    orientation: Orientation
+    weighting: Weighting
+    spacing_mm: float
+    gaps: tuple[int, ...]
+    middle: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> Source | None:
+        """What names the middle slice, for an answer that is about the stack."""
+        return self.slices[self.middle].image.source
+
+    def around_middle(self, count: int) -> tuple[MRSlice, ...]:
+        """Return the slices nearest to the middle one, which is among them, by position.
+
+        Of two as near, the one that shows more of the canal is taken, then the former. All, if
+        there are not more.
+        """
+
+        def rank(place: int) -> tuple[float, float, int]:
+            return abs(place - self.middle), -(self.slices[place].canal_mm or 0.0), place
+
+        nearest = sorted(range(len(self.slices)), key=rank)[:count]
+        return tuple(self.slices[place] for place in sorted(nearest))
+
+    def nearest_to(self, point_mm: npt.ArrayLike) -> int:
+        """Return the index of the slice that a point of the patient, shape (3,), lies nearest to.
+
+        A point of another stack's slice is meant only if both state one Frame of Reference.
+        """
+        off = [abs(float(each.plane.to_pixels(point_mm)[2])) for each in self.slices]
+        return int(np.argmin(off))
+
+
+def read_stack(candidate: Candidate, weighting: Weighting, orientation: Orientation) -> Stack:
+    """Decode the slices of a candidate, which is of that weighting and orientation.
+
+    Raises
+    ------
+    Refused
+        ``UNSUPPORTED_OBJECT`` if a slice cannot be decoded, ``LOW_QUALITY`` if all pixels have one
+        value.
+    """
+    frames = candidate.frames
+    # One array: a stack may be as large as all images that are read.
+    levels = np.empty((len(frames), *frames[0].shape), np.float32)
+    sources = list(_decoded(frames, levels))
+    if levels.min() == levels.max():
+        raise Refused(
+            "LOW_QUALITY",
+            "The slices are blank: all their pixels have one value.",
+            remedy="Send the right series, or have it repeated.",
+        )
+    canal: list[float | None] = [None] * len(frames)
+    middle = len(frames) // 2
+    if orientation == "sagittal":
+        fluid: Fluid = "dark" if weighting == "T1" else "bright"
+        shown = canal_mm(levels, frames[0].plane.spacing_mm, fluid=fluid)
+        canal, middle = [*shown], middle_of(shown, candidate.places_mm)
+    return Stack(
+        slices=tuple(map(_slice, frames, levels, sources, canal)),
+        orientation=orientation,
+        weighting=weighting,
+        spacing_mm=candidate.spacing_mm,
+        gaps=candidate.gaps,
+        middle=middle,
+    )
+
+
+def _decoded(frames: tuple[Frame, ...], levels: Floats) -> Iterator[Source]:
+    """Decode frames into ``levels`` as they hang; yield what names the object of each.
+
+    The pixels of an object are read once for all of its frames.
+    """
+    sources: dict[str, Source] = {}
+    with ExitStack() as held:
+        for frame, turned in zip(frames, levels, strict=True):
+            dataset, name = frame.instance.dataset, frame.instance.name
+            if name not in sources:
+                held.enter_context(pixels_forgotten(dataset))
+            turned[:] = frame.turn.pixels(read_slice(dataset, frame=frame.index).values)
+            if name not in sources:
+                sources[name] = source_of(dataset)
+            yield sources[name]
+
+
+def _slice(frame: Frame, levels: Floats, source: Source, canal: float | None) -> MRSlice:
+    row_mm, column_mm = frame.plane.spacing_mm
+    return MRSlice(
+        image=Image(
+            pixels=levels,
+            spacing=Spacing(row_mm=row_mm, column_mm=column_mm, flag="calibrated"),
+            facing="left" if frame.plane.view == "sagittal" else None,
+            source=source,
+        ),
+        plane=frame.plane,
+        stored=frame.stored,
+        frame=frame.index,
+        canal_mm=canal,
+    )
