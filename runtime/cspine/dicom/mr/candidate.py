@@ -75,8 +75,18 @@ class Candidate:
     @property
     def places_mm(self) -> list[float]:
         """Where each slice lies along their normal, from the first on."""
-        first, *others = (each.plane for each in self.frames)
-        return [0.0, *(abs(float(first.to_pixels(each.origin_mm)[2])) for each in others)]
+        first = self.frames[0].plane
+        return [abs(float(first.to_pixels(each.plane.origin_mm)[2])) for each in self.frames]
+
+    @property
+    def missing_mm(self) -> list[float]:
+        """Where slices are missing, in the same way."""
+        pairs = zip(self.places_mm, self.places_mm[1:], self.gaps, strict=False)
+        return [
+            one + (other - one) * k / (gap + 1)
+            for one, other, gap in pairs
+            for k in range(1, gap + 1)
+        ]
 
     def lacks(self, wanted: WantedSeries) -> str:
         """Return why it is not what is wanted; empty if it is."""

@@ -8,6 +8,7 @@ from typing import Protocol
 import pydicom
 
 from cspine.dicom.identity import distinct, of_one_patient
+from cspine.dicom.mr.canal import REACH_MM
 from cspine.dicom.mr.candidate import Candidate
 from cspine.dicom.mr.found import Found, find_stacks
 from cspine.dicom.mr.rank import rank_of, reason
@@ -51,7 +52,7 @@ def stack(study: Objects, wanted: WantedSeries) -> Stack:
     Refused
         ``IDENTITY_CONFLICT`` if the study is of several patients, or objects that differ share a
         UID; ``UNSUPPORTED_OBJECT`` if it has no MR images, or the chosen ones cannot be decoded;
-        ``INCOMPLETE_SET`` if no stack is as wanted, or slices are missing beside the middle;
+        ``INCOMPLETE_SET`` if no stack is as wanted, or slices are missing near the middle;
         ``WRONG_ANATOMY`` if none shows the canal; ``LOW_QUALITY`` if the slices are blank.
     """
     of_one_patient(study.patients)
@@ -68,7 +69,7 @@ def stack(study: Objects, wanted: WantedSeries) -> Stack:
     for place, candidate in enumerate(fitting):
         read = read_stack(candidate, wanted.weighting, wanted.orientation)
         if _shows_canal(read):
-            _check_gaps(read)
+            _check_gaps(candidate, read.middle)
             notes = _notes(found, fitting, place, wanted)
             return replace(read, notes=notes)
     raise Refused(
@@ -87,12 +88,13 @@ def _shows_canal(stack: Stack) -> bool:
     return not shown or max(shown) >= min(LEAST_CANAL_MM, LEAST_SHARE * height)
 
 
-def _check_gaps(stack: Stack) -> None:
-    """Check that no slice is missing on either side of the middle one, which it may be."""
-    if any(stack.gaps[max(0, stack.middle - 1) : stack.middle + 1]):
+def _check_gaps(candidate: Candidate, middle: int) -> None:
+    """Check that no slice is missing near the middle one, for the true middle may be missing."""
+    place = candidate.places_mm[middle]
+    if any(abs(missing - place) < REACH_MM for missing in candidate.missing_mm):
         raise Refused(
             "INCOMPLETE_SET",
-            "Slices are missing beside the middle of the spine.",
+            f"Slices are missing within {REACH_MM:g} mm of the middle of the spine.",
             remedy="Send the whole series; the transfer may have been cut off.",
         )
 
