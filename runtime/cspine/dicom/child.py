@@ -27,9 +27,11 @@ from cspine.dicom.wire import (
     Judge,
     Listed,
     Named,
+    Pile,
     Read,
     Refusing,
     Unreadable,
+    pile,
     receive_request,
     send,
     show,
@@ -95,7 +97,7 @@ def serve(requests: BinaryIO, reports: BinaryIO, *, seconds: int) -> None:
         if isinstance(request, Read):
             studies = _read(request, begin, reports)
         else:
-            _judge(request, studies, begin, reports)
+            _answer(request, studies, begin, reports)
 
 
 def _read(request: Read, begin: Callable[[str], None], reports: BinaryIO) -> list[Study]:
@@ -121,20 +123,19 @@ def _uid(study: Study) -> str:
     return uid(study.instances[0], "StudyInstanceUID")
 
 
-def _judge(
-    request: Judge, studies: list[Study], begin: Callable[[str], None], reports: BinaryIO
+def _answer(
+    request: Judge | Pile, studies: list[Study], begin: Callable[[str], None], reports: BinaryIO
 ) -> None:
     study = studies[request.study]
     begin("")
     send(reports, Named(source=study.source))
-    if request.accept is None:
-        return
     try:
-        image = study.image(request.accept)
+        if isinstance(request, Pile):
+            pile(reports, study.stack(request.wanted))
+        elif request.accept is not None:
+            show(reports, study.image(request.accept))
     except Refused as refused:
         send(reports, Refusing(refusal=refused.refusal))
-    else:
-        show(reports, image)
 
 
 def _confine() -> None:

@@ -14,8 +14,22 @@ from pathlib import Path
 from threading import Lock
 
 from cspine.dicom.collect import PassedOver
+from cspine.dicom.mr.piled import Piled
+from cspine.dicom.mr.stack import Stack
+from cspine.dicom.mr.wanted import WantedSeries
 from cspine.dicom.process import Child, Stopped
-from cspine.dicom.wire import Begun, Judge, Listed, Named, Read, Refusing, Showing, Unreadable
+from cspine.dicom.wire import (
+    Begun,
+    Judge,
+    Listed,
+    Named,
+    Pile,
+    Read,
+    Refusing,
+    Report,
+    Showing,
+    Unreadable,
+)
 from cspine.errors import StudyError
 from cspine.findings import Refused, Source
 from cspine.image import Image
@@ -71,6 +85,10 @@ class IsolatedStudy:
         """
         return self.reader.image(self, accept)
 
+    def stack(self, wanted: WantedSeries) -> Stack:
+        """Return the MR slices to judge; raises as :meth:`image`."""
+        return self.reader.stack(self, wanted)
+
 
 class IsolatedReader:
     """A process that reads, renewed whenever a file stops it; a context manager.
@@ -112,19 +130,23 @@ class IsolatedReader:
         with self._lock:
             if study.place not in study.batch.sources:
                 with suppress(Refused), self._refusing():
-                    self._asked(study, None)
+                    self._asked(Judge(study=study.place, accept=None), study)
             return study.batch.sources[study.place]
 
     def image(self, study: IsolatedStudy, accept: Accept) -> Image:
         """Return a study's image; see :meth:`IsolatedStudy.image`."""
         with self._lock, self._refusing():
-            child = self._asked(study, accept)
-            report = child.report()
-            if isinstance(report, Refusing):
-                told = report.refusal
-                raise Refused(told.code, printable(told.reason), remedy=printable(told.remedy))
+            child, report = self._answered(Judge(study=study.place, accept=accept), study)
             if isinstance(report, Showing):
                 return child.image(report)
+            raise child.stopped()
+
+    def stack(self, study: IsolatedStudy, wanted: WantedSeries) -> Stack:
+        """Return a study's stack of MR slices; see :meth:`IsolatedStudy.stack`."""
+        with self._lock, self._refusing():
+            child, report = self._answered(Pile(study=study.place, wanted=wanted), study)
+            if isinstance(report, Piled):
+                return child.stack(report)
             raise child.stopped()
 
     def close(self) -> None:
@@ -176,13 +198,22 @@ class IsolatedReader:
             return child, unreadable
         raise StudyError(f"more than {MAXIMUM_STOPS} files stopped the isolated reader")
 
-    def _asked(self, study: IsolatedStudy, accept: Accept | None) -> Child:
-        """Ask for a study's source, which is taken, and an image, which is still to come."""
+    def _answered(self, request: Judge | Pile, study: IsolatedStudy) -> tuple[Child, Report]:
+        """Ask for an image or a stack, whose arrays are still to come; a refusal is raised."""
+        child = self._asked(request, study)
+        report = child.report()
+        if isinstance(report, Refusing):
+            told = report.refusal
+            raise Refused(told.code, printable(told.reason), remedy=printable(told.remedy))
+        return child, report
+
+    def _asked(self, request: Judge | Pile, study: IsolatedStudy) -> Child:
+        """Ask about a study, whose source is taken; the rest is still to come."""
         child = self._child
         if child is None or self._batch is not study.batch:
             child, _ = self._load(study.batch)
         study.batch.sources[study.place] = None
-        child.ask(Judge(study=study.place, accept=accept))
+        child.ask(request)
         child.expect(Begun)
         study.batch.sources[study.place] = child.expect(Named).source
         return child

@@ -11,6 +11,8 @@ from contextlib import suppress
 from time import monotonic
 from typing import TypeVar
 
+from cspine.dicom.mr.piled import Piled, receive_stack
+from cspine.dicom.mr.stack import Stack
 from cspine.dicom.wire import (
     Begun,
     Report,
@@ -101,6 +103,13 @@ class Child:
         """Wait for the arrays of an image."""
         try:
             return receive_image(self._fill, showing)
+        except ValueError:
+            raise self.stopped() from None
+
+    def stack(self, piled: Piled) -> Stack:
+        """Wait for the arrays of a stack."""
+        try:
+            return receive_stack(self._fill, piled)
         except ValueError:
             raise self.stopped() from None
 

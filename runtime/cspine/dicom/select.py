@@ -17,6 +17,9 @@ from cspine.dicom.dataset import pixels_forgotten, source_of
 from cspine.dicom.element import uid
 from cspine.dicom.identity import distinct, of_one_patient, source_now
 from cspine.dicom.media import Listing, dicom_files
+from cspine.dicom.mr.choice import stack
+from cspine.dicom.mr.stack import Stack
+from cspine.dicom.mr.wanted import WantedSeries
 from cspine.dicom.rank import Rank, number_of, rank_of, reason
 from cspine.dicom.read import read_image
 from cspine.errors import StudyError
@@ -35,6 +38,10 @@ class Readable(Protocol):
 
     def image(self, accept: Accept) -> Image:
         """Return the image to judge, or raise :class:`~cspine.findings.Refused`."""
+        ...
+
+    def stack(self, wanted: WantedSeries) -> Stack:
+        """Return the MR slices to judge, or raise :class:`~cspine.findings.Refused`."""
         ...
 
 
@@ -84,6 +91,10 @@ class Study:
             image = read_image(selection.dataset)
             source = source_of(selection.dataset)
         return replace(image, source=source, notes=(*selection.notes, *image.notes))
+
+    def stack(self, wanted: WantedSeries) -> Stack:
+        """Choose the MR slices to judge and decode them: :func:`cspine.dicom.mr.choice.stack`."""
+        return stack(self, wanted)
 
 
 @dataclass(frozen=True)

@@ -6,74 +6,76 @@ the receiver has checked, so that the worst a captured child can do is to lie.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from cspine.dicom.message import Array, Count, Fill, Message, Shape, receive_array
+from cspine.dicom.mr.piled import Piled, piled
+from cspine.dicom.mr.stack import Stack
+from cspine.dicom.mr.wanted import WantedSeries
 from cspine.dicom.pixels import MAXIMUM_PIXELS
 from cspine.findings import Refusal, Source, Spacing
 from cspine.image import Facing, GreyScale, Image
 from cspine.spec import Accept
 
 MAXIMUM_HEADER_BYTES = 16 << 20
-Count = Annotated[int, msgspec.Meta(ge=1, le=MAXIMUM_PIXELS)]
-Shape = tuple[Count, Count]
-_Array = npt.NDArray[Any]
 
 
-class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
-    """Immutable; its kind is told by its name."""
-
-
-class Read(_Message, frozen=True, kw_only=True):
+class Read(Message, frozen=True, kw_only=True):
     """To the child: read everything below the paths but the files of these names."""
 
     paths: tuple[bytes, ...]
     without: tuple[str, ...]
 
 
-class Judge(_Message, frozen=True, kw_only=True):
+class Judge(Message, frozen=True, kw_only=True):
     """To the child: tell a study's source and, if it is said what is accepted, its image."""
 
     study: int
     accept: Accept | None
 
 
-class Begun(_Message, frozen=True, kw_only=True):
+class Pile(Message, frozen=True, kw_only=True):
+    """To the child: tell a study's source and its stack of MR slices."""
+
+    study: int
+    wanted: WantedSeries
+
+
+class Begun(Message, frozen=True, kw_only=True):
     """The child is about to touch a file or an image."""
 
     name: str
 
 
-class Unreadable(_Message, frozen=True, kw_only=True):
+class Unreadable(Message, frozen=True, kw_only=True):
     """A file cannot be read, and why; or files that are not DICOM were passed over."""
 
     told: str
     passed_over: bool = False
 
 
-class Listed(_Message, frozen=True, kw_only=True):
+class Listed(Message, frozen=True, kw_only=True):
     """All is read; Study Instance UIDs, empty where none is valid."""
 
     studies: tuple[str, ...]
 
 
-class Named(_Message, frozen=True, kw_only=True):
+class Named(Message, frozen=True, kw_only=True):
     """What names a study."""
 
     source: Source
 
 
-class Refusing(_Message, frozen=True, kw_only=True):
-    """There is no image."""
+class Refusing(Message, frozen=True, kw_only=True):
+    """There is no image, or no stack."""
 
     refusal: Refusal
 
 
-class Showing(_Message, frozen=True, kw_only=True):
+class Showing(Message, frozen=True, kw_only=True):
     """An image; its pixels follow and, unless they are levels already, a level for each word."""
 
     dtype: Literal["uint8", "uint16", "float32"]
@@ -87,15 +89,15 @@ class Showing(_Message, frozen=True, kw_only=True):
     stored_shape: Shape | None
 
 
-Request = Read | Judge
-Report = Begun | Unreadable | Listed | Named | Refusing | Showing
+Request = Read | Judge | Pile
+Report = Begun | Unreadable | Listed | Named | Refusing | Showing | Piled
 
 _TABLES = {"uint8": 1 << 8, "uint16": 1 << 16, "float32": 0}
 _report = msgspec.json.Decoder(Report)
 _request = msgspec.json.Decoder(Request)
 
 
-def send(stream: BinaryIO, message: Request | Report, *arrays: _Array) -> None:
+def send(stream: BinaryIO, message: Request | Report, *arrays: Array) -> None:
     """Write one message, and the arrays that belong to it."""
     header = msgspec.json.encode(message)
     stream.write(len(header).to_bytes(4, "big") + header)
@@ -120,8 +122,9 @@ def show(stream: BinaryIO, image: Image) -> None:
     send(stream, showing, image.pixels, *([image.grey.table] if image.grey else []))
 
 
-Fill = Callable[[memoryview], None]
-"""Fills a buffer from the other side; raises if it falls silent or closes."""
+def pile(stream: BinaryIO, stack: Stack) -> None:
+    """Write a stack."""
+    send(stream, piled(stack), *(each.image.pixels for each in stack.slices))
 
 
 def receive_report(fill: Fill) -> Report:
@@ -165,7 +168,7 @@ def receive_image(fill: Fill, showing: Showing) -> Image:
         raise ValueError("pixels of another shape than the image")
     if min(showing.spacing.row_mm, showing.spacing.column_mm) <= 0:
         raise ValueError("no spacing")
-    pixels = _array(fill, showing.shape, showing.dtype)
+    pixels = receive_array(fill, showing.shape, showing.dtype)
     size = _TABLES[showing.dtype]
     return Image(
         pixels=pixels,
@@ -173,7 +176,7 @@ def receive_image(fill: Fill, showing: Showing) -> Image:
         facing=showing.facing,
         source=showing.source,
         notes=showing.notes,
-        grey=GreyScale(_array(fill, (size,), "float32"), showing.span) if size else None,
+        grey=GreyScale(receive_array(fill, (size,), "float32"), showing.span) if size else None,
         step=showing.step,
         stored_shape=showing.stored_shape,
     )
@@ -188,9 +191,3 @@ def _header(fill: Fill) -> bytearray:
     header = bytearray(size)
     fill(memoryview(header))
     return header
-
-
-def _array(fill: Fill, shape: tuple[int, ...], dtype: str) -> _Array:
-    array = np.empty(shape, dtype)
-    fill(array.reshape(-1).data.cast("B"))
-    return array
