@@ -136,8 +136,8 @@ def test_the_wanted_one_of_many_is_told_and_why_not_the_others() -> None:
     assert found.notes == (
         "MR series found: 7, stacks of slices in them: 4. Judged: sagittal T2, 13 slices.",
         "Not judged: sagittal T1, 13 slices (not T2); sagittal STIR, 13 slices (not T2); "
-        "axial T2, 13 slices (not sagittal); 13 slices derived from other images; 3 slices in "
-        "colour; 3 slices of a localiser.",
+        "axial T2, 13 slices (not sagittal); objects in colour: 3; slices derived from other "
+        "images: 13; slices of a localiser: 3.",
     )
     assert chosen(datasets[::-1]).notes == found.notes
     darker = WantedSeries(orientation="sagittal", weighting="T1", minimum_slices=7,
@@ -274,18 +274,18 @@ REFUSALS: list[tuple[Code, str, Callable[[], list[Dataset]]]] = [
     ("INCOMPLETE_SET", r"fewer than 7 slices", lambda: classic(cuts()[3:9])),
     ("INCOMPLETE_SET", r"a field of less than 120 mm", lambda: classic(
         [Cut(c.pixels[:100], c.origin, c.across, c.down, c.spacing) for c in cuts()])),
-    ("INCOMPLETE_SET", "13 slices derived from other images",
+    ("INCOMPLETE_SET", "slices derived from other images: 13",
      lambda: classic(cuts(), ImageType=["DERIVED", "PRIMARY"])),
-    ("INCOMPLETE_SET", "13 slices of a localiser",
+    ("INCOMPLETE_SET", "slices of a localiser: 13",
      lambda: classic(cuts(), ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])),
-    ("INCOMPLETE_SET", "13 slices in colour", lambda: classic(cuts(), SamplesPerPixel=3)),
-    ("INCOMPLETE_SET", "13 slices without pixel data",
+    ("INCOMPLETE_SET", "objects in colour: 13", lambda: classic(cuts(), SamplesPerPixel=3)),
+    ("INCOMPLETE_SET", "objects without pixel data: 13",
      lambda: broken(lambda d: d.pop("PixelData"))),
-    ("INCOMPLETE_SET", "13 slices in a transfer syntax that is not read",
+    ("INCOMPLETE_SET", "objects in a transfer syntax that is not read: 13",
      lambda: broken(lambda d: setattr(d.file_meta, "TransferSyntaxUID", MPEG2MPML))),
-    ("INCOMPLETE_SET", "13 slices without a place in the patient",
+    ("INCOMPLETE_SET", "slices without a place in the patient: 13",
      lambda: broken(lambda d: d.pop("ImagePositionPatient"))),
-    ("INCOMPLETE_SET", "13 slices describing other frames than they hold",
+    ("INCOMPLETE_SET", "objects describing other frames than they hold: 13",
      lambda: broken(lambda d: setattr(d, "NumberOfFrames", 2_000_000_000))),
     ("WRONG_ANATOMY", "None of 1 sagittal T2 stacks shows the spinal canal",
      lambda: classic(sagittal(np.ones((9, 160, 100)) * [[[100]], *[[[90]]] * 8],

@@ -28,7 +28,7 @@ class Found:
     stacks
         All of them, in the order of their rank.
     unfit
-        How many frames can be no slice of a stack, by why.
+        How many frames or objects can be none of a stack, by what they are.
     """
 
     series: int
@@ -37,14 +37,14 @@ class Found:
     unfit: Counter[str]
 
     def listed(self, told: Iterable[str]) -> str:
-        """Return what is told of stacks, alike ones counted, and how many frames are unfit."""
+        """Return what is told of stacks, alike ones counted, and of what is none."""
         counted = [
             f"{count} x {words}" if count > 1 else words for words, count in Counter(told).items()
         ]
         if more := counted[MOST_TOLD:]:
             counted = [*counted[:MOST_TOLD], f"{len(more)} more kinds"]
-        slices = [f"{self.unfit[fault]} slices {fault}" for fault in sorted(self.unfit)]
-        return "; ".join([*counted, *slices])
+        unfit = [f"{what}: {self.unfit[what]}" for what in sorted(self.unfit)]
+        return "; ".join([*counted, *unfit])
 
 
 def find_stacks(instances: list[Instance]) -> Found:
@@ -61,7 +61,7 @@ def find_stacks(instances: list[Instance]) -> Found:
         frames: list[Frame] = []
         for each in (frame for instance in group for frame in frames_of(instance)):
             if isinstance(each, Unfit):
-                unfit[each.fault] += each.count
+                unfit[each.what] += 1
             else:
                 frames.append(each)
         stacks += candidates(frames)

@@ -69,18 +69,15 @@ class Frame:
 
 @dataclass(frozen=True)
 class Unfit:
-    """Frames of one object that can be no slice of a stack.
+    """A frame that can be no slice of a stack, or an object none of whose frames can.
 
     Attributes
     ----------
-    count
-        How many.
-    fault
-        Why, in words that go after 'slices'.
+    what
+        What it is, in words and the plural.
     """
 
-    count: int
-    fault: str
+    what: str
 
 
 def is_mr(dataset: pydicom.Dataset) -> bool:
@@ -90,32 +87,32 @@ def is_mr(dataset: pydicom.Dataset) -> bool:
 
 
 def frames_of(instance: Instance) -> Iterator[Frame | Unfit]:
-    """Yield the frames of an MR object; one :class:`Unfit` for all if they share a fault."""
+    """Yield the frames of an MR object; a single :class:`Unfit` if none of them can be a slice."""
     dataset = instance.dataset
     fault = _fault(dataset)
     if fault:
-        yield Unfit(1, fault)
+        yield Unfit(fault)
         return
     for index in range(frame_count(dataset)):
         yield _frame(instance, index)
 
 
 def _fault(dataset: pydicom.Dataset) -> str:
-    """Return what is wrong with an object as a whole."""
+    """Return what an object is that cannot be used as a whole; empty if it can."""
     colour = text(dataset, "PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2")
     described = len(items(dataset, "PerFrameFunctionalGroupsSequence"))
     enhanced = uid(dataset, "SOPClassUID") != CLASSIC
     if colour or integer(dataset, "SamplesPerPixel", default=1) != 1:
-        return "in colour"
+        return "objects in colour"
     if "PixelData" not in dataset:
-        return "without pixel data"
+        return "objects without pixel data"
     if UID(syntax_of(dataset)) not in SYNTAXES:
-        return "in a transfer syntax that is not read"
+        return "objects in a transfer syntax that is not read"
     if frame_count(dataset) != (described if enhanced else 1):
-        return "describing other frames than they hold"
+        return "objects describing other frames than they hold"
     size = integer(dataset, "Rows", default=0) * integer(dataset, "Columns", default=0)
     if not 0 < size <= MAXIMUM_PIXELS:
-        return "of no size that is read"
+        return "objects of no size that is read"
     return ""
 
 
@@ -125,13 +122,13 @@ def _frame(instance: Instance, index: int) -> Frame | Unfit:
     kind = image_type(header, "FrameType") or image_type(header)
     # Siemens and others write LOCALIZER as value 3, GE and Philips at other places.
     if any(value.startswith(("LOCALI", "SCOUT", "SURVEY")) for value in kind):
-        return Unfit(1, "of a localiser")
+        return Unfit("slices of a localiser")
     if origin_of(kind) is Origin.DERIVED:
-        return Unfit(1, "derived from other images")
+        return Unfit("slices derived from other images")
     try:
         stored = plane_of(header)
     except Refused:
-        return Unfit(1, "without a place in the patient")
+        return Unfit("slices without a place in the patient")
     shape = int(dataset.Rows), int(dataset.Columns)
     turn = turn_of(stored)
     return Frame(
