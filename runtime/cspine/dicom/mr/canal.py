@@ -13,7 +13,8 @@ The measure looks for them row by row and joins what it finds by the best path d
    - Fluid dark (T1): the cord, 6 to 10 mm wide, is brighter than 3 mm on both sides, and alike in
      both of its halves. A pixel counts 1 where the contrast reaches 0.2.
 
-3. Within 15 mm of the air at either side nothing counts: fat under the skin is a bright band too.
+3. Within 15 mm of the air before the neck and 30 mm of that behind it nothing counts: fat under the
+   skin and between the muscles of the nape makes bands too.
 4. A path from the first row to the last, at most 45 degrees steep, sums its pixels and loses 0.3
    for each step aside, as the canal bends gently. The best sum is what the slice shows, in mm.
 
@@ -41,7 +42,7 @@ STEP_COST = 0.3
 SMOOTH_ACROSS_MM, SMOOTH_ALONG_MM = 0.6, 5
 # Levels below this share of the brightest are noise, whose contrasts say nothing.
 NOISE = 0.05
-SKIN_MM = 15
+FRONT_MM, BACK_MM, AIR_MM = 15, 30, 10
 # More than any stretch reaches to the side.
 _MARGIN = 24
 # Slices as far apart as this show the same canal, half of which is about as wide.
@@ -54,8 +55,7 @@ def canal_mm(slices: Floats, spacing_mm: tuple[float, float], *, fluid: Fluid) -
     Parameters
     ----------
     slices
-        Shape (slices, rows, columns): sagittal, rows from head to feet. Columns may run either
-        way.
+        Shape (slices, rows, columns): sagittal, rows from head to feet, columns to the back.
     spacing_mm
         (row, column) spacing.
     fluid
@@ -133,12 +133,12 @@ def _between(rows: _Rows, width: int, side: int, noise: float, extreme: np.ufunc
 
 
 def _within(body: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return what lies deeper than the skin in each row; a border of the picture is no skin."""
+    """Return what lies deep enough in each row, where there is air beside it in the picture."""
     columns = np.arange(body.shape[1])
     first = np.argmax(body, axis=1)[:, np.newaxis]
     last = body.shape[1] - 1 - np.argmax(body[:, ::-1], axis=1)[:, np.newaxis]
-    front = (columns >= first + SKIN_MM) | (first == 0)
-    back = (columns <= last - SKIN_MM) | (last == body.shape[1] - 1)
+    front = (columns >= first + FRONT_MM) | (first < AIR_MM)
+    back = (columns <= last - BACK_MM) | (last >= body.shape[1] - AIR_MM)
     return np.asarray(front & back)
 
 

@@ -13,12 +13,14 @@ from cspine.dicom.mr.candidate import Candidate
 from cspine.dicom.mr.found import Found, find_stacks
 from cspine.dicom.mr.rank import rank_of, reason
 from cspine.dicom.mr.stack import Stack, read_stack
-from cspine.dicom.mr.wanted import WantedSeries
+from cspine.dicom.mr.wanted import WantedSeries, Weighting
 from cspine.findings import Refused
 
 # What a cervical spine shows of canal and cord at the least: so many millimetres in one slice, or
-# in a lower field this share of its height.
-LEAST_CANAL_MM, LEAST_SHARE = 60.0, 0.5
+# in a lower field this share of its height. More is asked where the fluid is dark, for then any
+# bright band may be taken for a cord.
+LEAST_CANAL_MM: dict[Weighting, float] = {"T2": 40.0, "STIR": 40.0, "T1": 60.0}
+LEAST_SHARE = 0.5
 
 
 class Objects(Protocol):
@@ -85,7 +87,7 @@ def _shows_canal(stack: Stack) -> bool:
     shown = [each.canal_mm for each in stack.slices if each.canal_mm is not None]
     rows, _ = stack.slices[0].image.shape
     height = rows * stack.slices[0].image.spacing.row_mm
-    return not shown or max(shown) >= min(LEAST_CANAL_MM, LEAST_SHARE * height)
+    return not shown or max(shown) >= min(LEAST_CANAL_MM[stack.weighting], LEAST_SHARE * height)
 
 
 def _check_gaps(candidate: Candidate, middle: int) -> None:
