@@ -40,10 +40,6 @@ class Readable(Protocol):
         """Return the image to judge, or raise :class:`~cspine.findings.Refused`."""
         ...
 
-    def stack(self, wanted: WantedSeries) -> Stack:
-        """Return the MR slices to judge, or raise :class:`~cspine.findings.Refused`."""
-        ...
-
 
 @dataclass(frozen=True)
 class Study:
