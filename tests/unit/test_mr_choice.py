@@ -227,6 +227,28 @@ def test_two_stacks_of_one_series_apart_or_at_an_angle_are_told_apart() -> None:
         assert {len(found.slices), found.middle} == {13, 6}
 
 
+def test_stacks_are_parted_again_until_no_gap_is_left() -> None:
+    """Two pairs that only the echo time tells apart, after their directions have."""
+    several = [
+        frame
+        for tilt, echo in ((0, 90), (0, 120), (5, 90), (5, 120))
+        for frame in classic(
+            sagittal(neck(seed=tilt + echo), spacing_mm=SPACING, tilt_deg=tilt), EchoTime=echo
+        )
+    ]
+    found = chosen(several[::-1])
+    assert "stacks of slices in them: 4" in found.notes[0]
+    assert (len(found.slices), found.middle) == (13, 6)
+
+
+def test_an_enhanced_object_that_is_derived_by_its_root_alone_is_derived() -> None:
+    made = enhanced(cuts())
+    del made.SharedFunctionalGroupsSequence[0].MRImageFrameTypeSequence
+    assert len(chosen([made]).slices) == 13
+    made.ImageType = ["DERIVED", "PRIMARY", "OTHER"]
+    assert "slices derived from other images: 13" in refused([made]).refusal.reason
+
+
 def test_slices_that_are_there_twice_count_once_the_earlier_one() -> None:
     again = [Cut(c.pixels + 1, c.origin + 1e-3, c.across, c.down, c.spacing) for c in cuts()]
     datasets = [*classic(again, AcquisitionNumber=2), *classic(cuts(), AcquisitionNumber=1)]
