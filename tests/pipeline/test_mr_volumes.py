@@ -148,5 +148,5 @@ def test_real_files_that_are_no_neck_are_refused_with_what_they_are(
         orientation="sagittal", weighting="T2", minimum_slices=7, minimum_field_mm=120
     )
     with pytest.raises(Refused, match=reason) as caught:
-        study.stack(wanted)
+        stack(study, wanted)
     assert caught.value.refusal.code == code

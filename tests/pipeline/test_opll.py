@@ -61,7 +61,9 @@ def opll(tmp_path_factory: pytest.TempPathFactory, stacks: list[Study]) -> Bundl
     return emit_targets(bundle, DEFAULT_TARGETS, estimator=DEFAULT)
 
 
-def answers(bundle: Bundle, studies: Sequence[Study], choice: Choice | None = None) -> list[Outcome]:
+def answers(
+    bundle: Bundle, studies: Sequence[Study], choice: Choice | None = None
+) -> list[Outcome]:
     pipeline = Pipeline.open(bundle, choice or fp32("onnxruntime"))
     outcomes = [pipeline.run(study) for study in studies]
     pipeline.close()

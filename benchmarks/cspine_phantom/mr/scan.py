@@ -32,9 +32,17 @@ class _Planned:
 
 
 def scan(
-    patient: Patient, disease: Disease, scanner: Scanner, *, fault: Fault | None = None
+    patient: Patient,
+    disease: Disease,
+    scanner: Scanner,
+    *,
+    fault: Fault | None = None,
+    only: Title | None = None,
 ) -> tuple[Series, ...]:
-    """Return the series of a patient in the order of their numbers."""
+    """Return the series of a patient in the order of their numbers, or only the one of a title.
+
+    What a slice shows does not depend on which others are taken.
+    """
     # Streams of their own, so that a fault or a series more leaves the others' pixels as they were.
     study = generator(patient.seed, patient.number, stream="study")
     rng, lain, coming, order, spoilt = study.spawn(5)
@@ -42,6 +50,7 @@ def scan(
     lying = lie(lain)
     tissue = tissues(scanner.field_t, severity=patient.severity, rng=rng)
     planned = _planned(anatomy, scanner, fault, rng, coming)
+    planned = [each for each in planned if only in (None, each.title)]
     tables = [tissue.signal(each.protocol.sequence) for each in planned]
     found = _signals(anatomy, planned, tables)
     picture = generator(patient.seed, patient.number, stream="picture")

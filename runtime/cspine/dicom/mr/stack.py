@@ -164,9 +164,7 @@ def _decoded(frames: tuple[Frame, ...], levels: Floats) -> Iterator[Source]:
             if name not in sources:
                 sources[name] = source_of(dataset)
             several = "NumberOfFrames" in dataset
-            yield msgspec.structs.replace(
-                sources[name], frame=frame.index + 1 if several else None
-            )
+            yield msgspec.structs.replace(sources[name], frame=frame.index + 1 if several else None)
 
 
 def _slice(frame: Frame, levels: Floats, source: Source, canal: float | None) -> MRSlice:
