@@ -1,4 +1,4 @@
-"""One answer for a stack of MR slices: the shipped network, both forms of storage, refusals, INT8."""
+"""One answer for a stack of MR slices: the shipped network, refusals, and INT8."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ ASSETS = ROOT / "assets" / "mr-opll"
 PIPELINE = shipped_spec("mr-opll")
 SPEC = load_spec(PIPELINE)
 STAGE: Slices = SPEC.only(Slices)
+REFERENCE = fp32("onnxruntime")
 SEED, PATIENTS = 521, 8
 
 
@@ -61,10 +62,8 @@ def opll(tmp_path_factory: pytest.TempPathFactory, stacks: list[Study]) -> Bundl
     return emit_targets(bundle, DEFAULT_TARGETS, estimator=DEFAULT)
 
 
-def answers(
-    bundle: Bundle, studies: Sequence[Study], choice: Choice | None = None
-) -> list[Outcome]:
-    pipeline = Pipeline.open(bundle, choice or fp32("onnxruntime"))
+def answers(bundle: Bundle, studies: Sequence[Study], choice: Choice = REFERENCE) -> list[Outcome]:
+    pipeline = Pipeline.open(bundle, choice)
     outcomes = [pipeline.run(study) for study in studies]
     pipeline.close()
     return outcomes
