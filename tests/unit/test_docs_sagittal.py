@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 import test_docs_model as card
 from cspine.pipeline_file import load_spec, shipped_spec
 from cspine.spec import Landmarks
@@ -37,10 +38,10 @@ confidence below which a point is not seen; no weight is fitted to them, and not
 test.
 """
 SPREAD = """\
-How the necks of the locked test are bent, beside what is published of people. The phantoms' posture
-was drawn for the angle of C2 and C7, and the others follow from one neck: published means of Borden's
-depth and of C1-C7 are of other people and other lines, and cannot hold on the same neck as that
-angle. An error is to be read against the spread that it was met in.
+How the necks of the locked test are bent, beside what is published of people. The posture of the
+phantoms was drawn for the angle of C2 and C7, and the others follow from one neck. What is published
+of Borden's depth and of C1-C7 is of other people and other lines, and cannot hold on the same neck
+as that angle. An error is to be read against the spread that it was met in.
 """
 NORMAL = {
     "Borden": "12 ± 5 mm; 14.4 ± 3.5 mm",
