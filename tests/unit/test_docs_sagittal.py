@@ -39,7 +39,7 @@ test.
 """
 SPREAD = """\
 How the necks of the locked test are bent, beside what is published of people. The posture of the
-phantoms was drawn for the angle of C2 and C7, and the others follow from one neck. What is published
+phantoms was drawn for the angle of C2 and C7, and the others follow from one neck. What is known
 of Borden's depth and of C1-C7 is of other people and other lines, and cannot hold on the same neck
 as that angle. An error is to be read against the spread that it was met in.
 """
