@@ -38,8 +38,9 @@ RECORD = $(shell date +%Y-%m-%d)-$(shell uname -m)-$(shell nproc)cpu
 demo: $(READY)
 	$(BIN)/cspine demo
 
+# A file of tests stays in one process, so that what it makes is made once.
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff check

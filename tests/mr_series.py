@@ -148,7 +148,7 @@ def enhanced(
 def neck(
     *, slices: int = 13, step_mm: float = 3.5, fluid: str = "bright", seed: int = 1
 ) -> npt.NDArray[np.uint16]:
-    """Draw a neck at 1 mm: shape (slices, 160 rows, 100 columns), canal and cord in the middle.
+    """Draw a neck at 1 mm: shape (slices, 160 rows, 124 columns), canal and cord in the middle.
 
     The canal is 24 mm wide and 14 mm deep, the cord 13 and 7 mm; both bend. Discs and bodies lie
     before it, spinous processes behind, fat under the skin, air around.
@@ -157,12 +157,12 @@ def neck(
     bright, cord, body, muscle, fat = (
         (900, 380, 260, 180, 700) if fluid == "bright" else (120, 420, 300, 250, 800)
     )
-    y, x = np.mgrid[:160, :100]
-    off = x - (55 + 8 * np.cos(y / 60))
+    y, x = np.mgrid[:160, :124]
+    off = x - (61 + 8 * np.cos(y / 60))
     drawn = []
     for k in range(slices):
         aside = abs((k - (slices - 1) / 2) * step_mm)
-        picture = np.full((160, 100), float(muscle))
+        picture = np.full((160, 124), float(muscle))
         wide = max(0.0, 1 - aside / 22)
         bodies = (off > -26 * wide - 8) & (off < -8)
         picture[bodies] = np.where((y % 17) < 12, body, 0.4 * body)[bodies]
@@ -171,9 +171,9 @@ def neck(
             share = 1 - (aside / half) ** 2
             if share > 0:
                 picture[np.abs(off) < depth * np.sqrt(share)] = level
-        picture[x > 90] = fat
-        picture[(x > 96) | (x < 4)] = 0
-        noise = rng.normal(0, 12, (2, 160, 100))
+        picture[x > 104] = fat
+        picture[(x > 111) | (x < 12)] = 0
+        noise = rng.normal(0, 12, (2, 160, 124))
         drawn.append(np.hypot(picture + noise[0], noise[1]))
     return np.rint(np.array(drawn)).astype(np.uint16)
 

@@ -138,10 +138,12 @@ def _write_case(job: _Job) -> dict[str, object]:
     fast = [cv2.IMWRITE_PNG_COMPRESSION, 1]
     if mask and not cv2.imwrite(str(job.folder / mask), case.mask, fast):
         raise OSError(f"cannot write {job.folder / mask}")
-    points, boxes = (f"points/{name}.csv", f"boxes/{name}.csv") if case.boxes else ("", "")
+    points = f"points/{name}.csv" if case.points else ""
+    boxes = f"boxes/{name}.csv" if case.boxes else ""
     if points:
         places = ([landmark, *map(_pixels, point)] for landmark, point in case.points.items())
         (job.folder / points).write_bytes(_csv(("name", "column", "row"), places))
+    if boxes:
         sides = ([level, *map(_pixels, box)] for level, box in case.boxes.items())
         (job.folder / boxes).write_bytes(_csv(("level", "left", "top", "right", "bottom"), sides))
     measured = case.parameters._asdict() if case.parameters else {}

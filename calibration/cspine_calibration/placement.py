@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from cspine_calibration.eligibility import bar, flaw
 from cspine_calibration.graph import Graph, Residual, Unit
-from cspine_calibration.targets import Grid, Target
+from cspine_calibration.targets import MOVED_AS_FLOAT, Grid, Target
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class Placement:
     joined
         Those of them that are concatenated and then normalised.
     whole
-        Those of them that are concatenated of dequantised tensors and so need no quantisation.
+        Those of them that are moved or concatenated from dequantised ones, and so need no
+        quantisation of their own.
     """
 
     eligible: tuple[Unit, ...]
@@ -153,15 +154,15 @@ def _joins(graph: Graph, tensors: set[str]) -> frozenset[int]:
 
 
 def _whole(graph: Graph, tensors: frozenset[str]) -> frozenset[str]:
-    """Return the quantised results of concatenations of quantised tensors.
+    """Return the quantised tensors whose integers are moved from others.
 
-    Their integers are those of the inputs. OpenVINO, told to quantise them once more, makes each
-    input a float again and rounds it a second time.
+    OpenVINO, told to quantise them once more, makes floats of the integers and rounds these a
+    second time, unless the zero point is zero.
     """
     return tensors.intersection(
         node.output[0]
         for index, node in enumerate(graph.nodes)
-        if node.op_type == "Concat" and graph.carried(index)
+        if graph.carried(index) and node.op_type not in MOVED_AS_FLOAT
     )
 
 

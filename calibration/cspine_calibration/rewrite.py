@@ -49,11 +49,10 @@ def rewrite(
     model.CopyFrom(graph.model)
     nodes: list[onnx.NodeProto] = []
     constants = list(graph.model.graph.initializer)
-    # A kernel that writes integers writes nothing else: were the output its float result, it would
-    # be computed in float.
-    given = (
-        graph.outputs.intersection(forms) if target.integer_outputs == "written" else frozenset()
-    )
+    # A kernel that writes integers writes nothing else: onnxruntime computes one whose float result
+    # is an output in float, and OpenVINO gave zeros to what read on from the levels of a pyramid.
+    integers = target.integer_outputs != "none"
+    given = graph.outputs & forms.keys() - placement.whole if integers else frozenset()
     unmoved = given | placement.whole
 
     def quantize(name: str) -> None:

@@ -30,6 +30,8 @@ UINT8 = Grid(low=0, high=255, symmetric=False)
 INT8 = Grid(low=-128, high=127, symmetric=False)
 INT8_SYMMETRIC = Grid(low=-128, high=127, symmetric=True)
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm"})
+MOVED_AS_FLOAT = frozenset({"SpaceToDepth"})
+"""Operators that only move values, for which OpenVINO makes floats of integers."""
 # Of onnxruntime: QLinearSigmoid, QLinearMul and so on. With the first two SiLU is integer.
 _INTEGER_ACTIVATIONS = frozenset(
     {"AveragePool", "GlobalAveragePool", "LeakyRelu", "Mul", "Sigmoid"}
@@ -55,8 +57,8 @@ class Target:
         Which outputs of quantised operators are quantised: every one that is ``written``, where
         they would not run as integers otherwise; those that are ``read`` by another, where what
         computes in float next fuses better with a float result (an average pool next to a reader
-        takes the integers all the same, and what is concatenated of integers is
-        not quantised again); or ``none``. But for the last,
+        takes the integers all the same, and integers that are moved or
+        concatenated are not quantised again); or ``none``. But for the last,
         pooling, reshaping and concatenation between quantised operators stay integer as well; there
         the runtime moves the next operator's quantisation back over them by itself.
     add_inputs

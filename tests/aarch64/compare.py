@@ -1,8 +1,9 @@
-"""Hold the findings of two machines against each other: compare.py EXPECTED FOUND TOLERANCE.
+"""Hold the findings of two machines against each other: compare.py EXPECTED FOUND TOLERANCE PIXELS.
 
-Both are folders that `cspine run -o` wrote. Every word and decision must be the same, and the
-digest of the pixels that were read; probabilities may differ by the tolerance, positions by a pixel
-of the film and areas by a square millimetre. Exit status: 0 the same, 1 not.
+Both are folders that `cspine run -o` wrote. Every word must be the same, and the digest of the
+pixels that were read; probabilities may differ by the tolerance, positions by so many pixels of the
+film and areas by as many square millimetres. A decision must be the same, but where both
+probabilities lie nearer to the threshold than the tolerance. Exit status: 0 the same, 1 not.
 """
 
 from __future__ import annotations
@@ -12,9 +13,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-POSITION_PX = 1.0
-AREA_MM2 = 1.0
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -30,23 +28,37 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def allowed(path: str, tolerance: float) -> float:
+def allowed(path: str, tolerance: float, pixels: float) -> float:
     """Return by how much a number may differ."""
     if path.endswith("/probability"):
         return tolerance
-    if "_px/" in path and not path.endswith("/length"):
-        return POSITION_PX
-    return AREA_MM2 if path.endswith("/area_mm2") else 0.0
+    is_place = "_px/" in path and not path.endswith("/length")
+    return pixels if is_place or path.endswith("/area_mm2") else 0.0
 
 
-def differences(expected: Any, found: Any, *, tolerance: float) -> list[str]:
+def undecided(expected: Any, found: Any, *, tolerance: float) -> set[str]:
+    """Return the decisions that may differ: of levels that are near the threshold on both sides."""
+    threshold = expected["threshold"]
+    pairs = zip(expected["levels"], found["levels"], strict=False)
+    near = [
+        max(abs(each["probability"] - threshold) for each in pair) < tolerance for pair in pairs
+    ]
+    keys = ("positive", "decision")
+    return {
+        f"/levels/{place}/{key}" for place, is_near in enumerate(near) if is_near for key in keys
+    }
+
+
+def differences(expected: Any, found: Any, *, tolerance: float, pixels: float) -> list[str]:
     """Return what differs by more than it may, a line each."""
     were, are = dict(leaves(expected)), dict(leaves(found))
+    for path in undecided(expected, found, tolerance=tolerance):
+        were.pop(path), are.pop(path)
     told = [f"{path}: only on one side" for path in sorted(were.keys() ^ are.keys())]
     for path in were.keys() & are.keys():
         was, now = were[path], are[path]
         number = isinstance(was, float) and isinstance(now, float)
-        if was != now and not (number and abs(was - now) <= allowed(path, tolerance)):
+        if was != now and not (number and abs(was - now) <= allowed(path, tolerance, pixels)):
             told.append(f"{path}: {was} expected, {now} found")
     return sorted(told)
 
@@ -55,7 +67,7 @@ def probabilities(document: Any) -> list[float]:
     return [level["probability"] for level in document["levels"]]
 
 
-def main(expected: Path, found: Path, tolerance: float) -> int:
+def main(expected: Path, found: Path, tolerance: float, pixels: float) -> int:
     names = [
         {file.parent.name: file for file in folder.glob("*/findings.json")}
         for folder in (expected, found)
@@ -68,7 +80,8 @@ def main(expected: Path, found: Path, tolerance: float) -> int:
         texts = [file.read_bytes(), names[1][name].read_bytes()]
         was, now = map(json.loads, texts)
         same += texts[0] == texts[1]
-        told += [f"{name}{line}" for line in differences(was, now, tolerance=tolerance)]
+        lines = differences(was, now, tolerance=tolerance, pixels=pixels)
+        told += [f"{name}{line}" for line in lines]
         steps = [abs(a - b) for a, b in zip(probabilities(was), probabilities(now), strict=False)]
         furthest = max([furthest, *steps])
     print("\n".join(told))
@@ -80,4 +93,4 @@ def main(expected: Path, found: Path, tolerance: float) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])))
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), *map(float, sys.argv[3:])))

@@ -82,6 +82,7 @@ for machine in native emulated; do
   "$machine" "$here/tests/aarch64/int8.py" "$demo/xray.cspine" "answers/$machine-int8" \
     "${studies[@]}"
 done
-"$python" "$here/tests/aarch64/compare.py" answers/{native,emulated}-fp32 0.001
-# Sums in another order move a number from one step of 8 bits to the next, and more follow.
-"$python" "$here/tests/aarch64/compare.py" answers/{native,emulated}-int8 0.02
+"$python" "$here/tests/aarch64/compare.py" answers/{native,emulated}-fp32 0.001 1
+# Sums in another order move a number from one step of 8 bits to the next, and more follow: a pixel
+# labelled otherwise moves a crop. Which of two such answers is as right as FP32's, `verify` tells.
+"$python" "$here/tests/aarch64/compare.py" answers/{native,emulated}-int8 0.05 3

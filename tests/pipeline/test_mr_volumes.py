@@ -72,10 +72,14 @@ def test_the_middle_slice_is_the_cords_within_one(corpora: Find, name: str) -> N
     cord, _ = reformatted(corpora(labels))
     values, cord = values[:, rows], cord[:, rows]
     # Slices of 3 and 4 mm, as scanners make them, from every voxel on.
-    for of, start in product((3, 4), range(4)):
-        if start < of:
-            off = error_mm((values[start:], spacing), cord[start:], weighting, of)
-            assert abs(off) < 0.7 * of * spacing[0], (of, start)
+    off = {
+        (of, start): error_mm((values[start:], spacing), cord[start:], weighting, of)
+        for of, start in product((3, 4), range(4))
+        if start < of
+    }
+    worst = max(map(abs, off.values()))
+    print(f"\n{name} of {len(off)}: {worst:.1f} mm")
+    assert all(abs(mm) < 0.7 * of * spacing[0] for (of, _), mm in off.items()), off
 
 
 @pytest.mark.parametrize("name", LOW)
@@ -83,7 +87,9 @@ def test_even_sixteen_millimetres_of_a_neck_have_their_middle(corpora: Find, nam
     folder = f"{UNF}/sub-unf01/anat", f"{UNF}/derivatives/labels/sub-unf01/anat"
     volume = reformatted(corpora(f"{folder[0]}/sub-unf01_{name}.nii.gz"))
     cord, _ = reformatted(corpora(f"{folder[1]}/sub-unf01_{name}_seg-manual.nii.gz"))
-    assert abs(error_mm(volume, cord, LOW[name], 3)) < 2
+    off = error_mm(volume, cord, LOW[name], 3)
+    print(f"\n{name}: {abs(off):.1f} mm")
+    assert abs(off) < 2
     with pytest.raises(Refused, match="a field of less than 120 mm"):
         judged(volume, LOW[name], field_mm=120)
 

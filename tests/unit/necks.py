@@ -107,14 +107,16 @@ def cases(
     return found
 
 
-def report(answers: Sequence[CaseAnswers], gate: Gate = GATE) -> Report:
+def report(
+    answers: Sequence[CaseAnswers], gate: Gate = GATE, *, threshold: float | None = None
+) -> Report:
     return judge(
         Trial(
             bundle="b" * 64,
             backend="onnxruntime",
             target="ort-x64-vnni",
             gate=gate,
-            threshold=None,
+            threshold=threshold,
             lines=Lines(),
             set_digest="c" * 64,
             look=1,

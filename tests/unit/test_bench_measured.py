@@ -15,7 +15,7 @@ from cspine.geometry import Lines
 from cspine.precision import Evidence, believed
 from cspine.spec import Gate
 from cspine_bench.accuracy.again import judged_again
-from cspine_bench.accuracy.answers import Arm
+from cspine_bench.accuracy.answers import Arm, Score
 from cspine_bench.accuracy.criteria import judged_criteria
 from cspine_bench.accuracy.evidence import Report, evidence_bytes, evidence_schema, read_evidence
 from cspine_bench.accuracy.figure import limits
@@ -387,6 +387,32 @@ def test_a_candidate_that_places_nothing_fails() -> None:
     assert found.candidate.points
     assert found.candidate.points.error_mm.value is found.candidate.points.worst is None
     assert report_text(found)
+
+
+def test_a_pipeline_that_does_both_is_judged_by_both() -> None:
+    rng = np.random.default_rng(3)
+    both = []
+    for each in cases(40):
+        positive = bool(each.line % 3)
+        logit = float(np.float32(rng.normal() + (2.0 if positive else -2.0)).round(3))
+        scores = {"C5/6": Score(logit, logit >= 0.0)}
+        arms = {
+            name: msgspec.structs.replace(getattr(each, name), scores=scores)
+            for name in ("reference", "candidate")
+        }
+        both.append(msgspec.structs.replace(each, truth={"C5/6": positive}, **arms))
+    gate = Gate(auc_margin=0.05, c2_c7_margin_deg=0.5)
+    found = report(both, gate, threshold=0.5)
+    assert [each.name for each in found.criteria] == ["AUC", "C2-C7"]
+    assert found.levels
+    assert found.points
+    assert {each.by for each in found.subgroups} == {"AUC"}
+    lines = report_text(found).splitlines()
+    for start in ("AUC, answered levels", "radial error, mm", "C2-C7, deg", "flipped decisions: 0"):
+        assert any(line.startswith(start) for line in lines), start
+    assert report_summary(found).startswith("flips 0 of 40 decisions and moves landmarks by ")
+    only = report(both, Gate(landmark_margin_mm=0.1), threshold=0.5)
+    assert {each.by for each in only.subgroups} == {"landmarks"}
 
 
 def test_a_report_shows_landmarks_and_parameters(sound: Report) -> None:

@@ -45,15 +45,18 @@ def table(model) -> CalibrationTable:
 
 QUANTIZED = {
     "trt": {"x", "r1", "p", "r3", "k", "f"},
-    # What a head reads is float; what only moves values before an integer operator is integer, and
-    # a concatenation of integers, `k`, is so without a word.
-    "openvino": {"x", "r1", "c2", "r2", "p", "r3", "u", "m", "f"},
+    # What a head reads is float; what only moves values before an integer operator is integer: here
+    # without a word.
+    "openvino": {"x", "r1", "c2", "r2", "r3", "u", "m"},
 }
 QUANTIZED["trt-8"] = QUANTIZED["trt"]
 QUANTIZED["trt-rtx"] = QUANTIZED["trt"] - {"r3"}  # read by the transposed convolution alone
 # A head's input has a scale as well: its result has not.
 QUANTIZED.update(
-    {name: {*QUANTIZED["openvino"], "k", "r5", "r7"} for name in (*ORT, "ort-arm", "trt-dla")}
+    {
+        name: {*QUANTIZED["openvino"], "p", "k", "f", "r5", "r7"}
+        for name in (*ORT, "ort-arm", "trt-dla")
+    }
 )
 
 
@@ -320,6 +323,12 @@ def test_onnxruntime_writes_feature_maps_as_integers(pyramid, target):
     fusion = integer_kernels(emission.model)
     assert fusion.integer["QLinearConv"] == emission.summary.quantized == 4
     assert sorted(fusion.float_convolutions) == ["y", "z"]
+
+
+def test_openvino_gives_the_feature_map_that_it_reads_on_from(pyramid):
+    file = File(emit(pyramid, calibrated(pyramid, cases()), target="openvino").model)
+    assert [file.node(name).op_type for name in "fq"] == ["DequantizeLinear", "MaxPool"]
+    assert file.node("q").input[0] == file.node("b0").input[0] == "f"
 
 
 @pytest.mark.parametrize("target", TARGETS)

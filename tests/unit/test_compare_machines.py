@@ -16,6 +16,7 @@ FINDINGS: dict[str, Any] = {
     "status": "answered",
     "refusal": None,
     "source": {"pixels": "1e7f"},
+    "threshold": 0.24,
     "vertebrae": [{"label": "C2", "centre_px": [1551.58, 663.73], "area_mm2": 634.0}],
     "levels": [{"label": "C2/3", "probability": 0.42, "positive": True, "decision": "compression"}],
 }
@@ -26,7 +27,7 @@ def compared(found: dict[str, Any], tmp_path: Path) -> subprocess.CompletedProce
         (tmp_path / folder / "study").mkdir(parents=True)
         (tmp_path / folder / "study" / "findings.json").write_text(json.dumps(findings))
     return subprocess.run(
-        [sys.executable, COMPARE, tmp_path / "expected", tmp_path / "found", "0.001"],
+        [sys.executable, COMPARE, tmp_path / "expected", tmp_path / "found", "0.001", "1"],
         capture_output=True,
         text=True,
         check=False,
@@ -79,6 +80,17 @@ def test_another_answer_is_told_by_its_place(
     done = compared(changed(path, value), tmp_path)
     assert done.returncode == 1
     assert "/".join(map(str, path)) in done.stdout
+
+
+@pytest.mark.parametrize(("found", "code"), [(0.2396, 0), (0.2389, 1)])
+def test_only_what_is_near_the_threshold_may_be_decided_otherwise(
+    found: float, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near = changed(("levels", 0, "probability"), 0.2401)
+    other = copy.deepcopy(near)
+    other["levels"][0] |= {"probability": found, "positive": False, "decision": "no compression"}
+    monkeypatch.setitem(FINDINGS, "levels", near["levels"])
+    assert compared(other, tmp_path).returncode == code
 
 
 def test_a_study_that_only_one_machine_answered_is_told(tmp_path: Path) -> None:

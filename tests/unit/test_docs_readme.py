@@ -24,9 +24,10 @@ FIGURES = {
 
 
 def reference() -> str:
-    """Return the README with its two tables of now."""
+    """Return the README with its tables of now."""
     text = PAGE.read_text()
-    for name, rows in (("verdicts", verdicts()), ("speed", speed())):
+    blocks = {"verdicts": verdicts(), "speed": speed(), "sagittal": sagittal()}
+    for name, rows in blocks.items():
         first, last = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         before, _, rest = text.partition(first)
         _, _, after = rest.partition(last)
@@ -76,8 +77,31 @@ def speed() -> str:
     return table([header, "FP32", "INT8", "times as fast"], rows)
 
 
-def _report(backend: str) -> Report:
-    (path,) = (RECORDS / "xray-compression").glob(f"*.{backend}.*.json")
+def sagittal() -> str:
+    reports = [_report(backend, pipeline="xray-sagittal") for backend in BACKENDS]
+    arms = [reports[0].reference, *(report.candidate for report in reports)]
+    points = [arm.points for arm in arms if arm.points]
+    rows: list[list[object]] = [
+        ["landmarks, mean error, mm", *(brief(each.error_mm) for each in points)],
+        ["landmarks within 3 mm", *(shown(each.within_3_mm) for each in points)],
+    ]
+    for name, found in arms[0].values.items():
+        rows.append(
+            [f"{name}, mean error, {found.unit}", *(brief(arm.values[name].mae) for arm in arms)]
+        )
+    worst = [min(each.icc.value or 0.0 for each in arm.values.values()) for arm in arms]
+    rows.append(["ICC(2,1) of the worst parameter", *(f"{value:.3f}" for value in worst)])
+    rows.append(["verdict", "", *(f"**{each.verdict}**" for each in reports)])
+    header = [f"on the same {arms[0].cases} simulated patients", "FP32"]
+    return table([*header, *(f"INT8, {name}" for name in BACKENDS.values())], rows)
+
+
+def brief(figure: Figure) -> str:
+    return f"{figure.value:.2f} [{figure.low:.2f}, {figure.high:.2f}]"
+
+
+def _report(backend: str, *, pipeline: str = "xray-compression") -> Report:
+    (path,) = (RECORDS / pipeline).glob(f"*.{backend}.*.json")
     return read_evidence(path)
 
 

@@ -181,16 +181,16 @@ def test_a_finer_picture_wins_and_one_that_lacks_slices_loses() -> None:
     coarse = [Cut(c.pixels[::2, ::2], c.origin, c.across, c.down, (2.0, 2.0)) for c in cuts()]
     both = [*classic(coarse, series="1.2.5.1"), *classic(cuts(), series="1.2.5.2")]
     found = chosen(both)
-    assert found.slices[0].image.shape == (160, 100)
+    assert found.slices[0].image.shape == (160, 124)
     assert "it has the finest pixels" in found.notes[1]
     both = [*classic(coarse, series="1.2.5.1"), *classic(cuts()[:2] + cuts()[3:], series="1.2.5.2")]
     found = chosen(both)
-    assert found.slices[0].image.shape == (80, 50)
+    assert found.slices[0].image.shape == (80, 62)
     assert "it lacks the fewest slices" in found.notes[1]
 
 
 def test_a_stack_that_shows_no_canal_gives_way_to_the_next() -> None:
-    noise = np.random.default_rng(5).integers(0, 900, (13, 160, 100)).astype(np.uint16)
+    noise = np.random.default_rng(5).integers(0, 900, (13, 160, 124)).astype(np.uint16)
     blind = classic(
         sagittal(noise, spacing_mm=SPACING), series="1.2.5.1", BodyPartExamined="CSPINE"
     )
@@ -227,6 +227,28 @@ def test_two_stacks_of_one_series_apart_or_at_an_angle_are_told_apart() -> None:
         found = chosen([*classic(cuts()), *classic(other)])
         assert "stacks of slices in them: 2" in found.notes[0]
         assert {len(found.slices), found.middle} == {13, 6}
+
+
+def test_stacks_are_parted_again_until_no_gap_is_left() -> None:
+    """Two pairs that only the echo time tells apart, after their directions have."""
+    several = [
+        frame
+        for tilt, echo in ((0, 90), (0, 120), (5, 90), (5, 120))
+        for frame in classic(
+            sagittal(neck(seed=tilt + echo), spacing_mm=SPACING, tilt_deg=tilt), EchoTime=echo
+        )
+    ]
+    found = chosen(several[::-1])
+    assert "stacks of slices in them: 4" in found.notes[0]
+    assert (len(found.slices), found.middle) == (13, 6)
+
+
+def test_an_enhanced_object_that_is_derived_by_its_root_alone_is_derived() -> None:
+    made = enhanced(cuts())
+    del made.SharedFunctionalGroupsSequence[0].MRImageFrameTypeSequence
+    assert len(chosen([made]).slices) == 13
+    made.ImageType = ["DERIVED", "PRIMARY", "OTHER"]
+    assert "slices derived from other images: 13" in refused([made]).refusal.reason
 
 
 def test_slices_that_are_there_twice_count_once_the_earlier_one() -> None:
@@ -290,10 +312,10 @@ REFUSALS: list[tuple[Code, str, Callable[[], list[Dataset]]]] = [
     ("INCOMPLETE_SET", "objects describing other frames than they hold: 13",
      lambda: broken(lambda d: setattr(d, "NumberOfFrames", 2_000_000_000))),
     ("WRONG_ANATOMY", "None of 1 sagittal T2 stacks shows the spinal canal",
-     lambda: classic(sagittal(np.ones((9, 160, 100)) * [[[100]], *[[[90]]] * 8],
+     lambda: classic(sagittal(np.ones((9, 160, 124)) * [[[100]], *[[[90]]] * 8],
                               spacing_mm=SPACING))),
     ("LOW_QUALITY", "all their pixels have one value",
-     lambda: classic(sagittal(np.ones((9, 160, 100)), spacing_mm=SPACING))),
+     lambda: classic(sagittal(np.ones((9, 160, 124)), spacing_mm=SPACING))),
     ("IDENTITY_CONFLICT", "one SOP Instance UID",
      lambda: broken(lambda d: setattr(d, "SOPInstanceUID", "1.2.3.4.5"))),
 ]  # fmt: skip

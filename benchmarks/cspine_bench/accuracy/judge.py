@@ -38,9 +38,9 @@ def judge(trial: Trial) -> Report:
     levels = None if trial.threshold is None else _judgeable_levels(cases)
     points = None if trial.lines is None else _judgeable_points(cases)
     criteria = judged_criteria(cases, levels, gate=gate)
-    by = "AUC" if levels else "landmarks"
-    margin = gate.margins.get(by)
-    groups = subgroups(cases, by=by, margin=margin) if margin else ()
+    judged_by = [name for name, found in (("AUC", levels), ("landmarks", points)) if found]
+    by = next((name for name in judged_by if name in gate.margins), None)
+    groups = subgroups(cases, by=by, margin=gate.margins[by]) if by else ()
     missing = gate.margins.keys() - {criterion.name for criterion in criteria}
     verdict, reasons = decide(criteria, groups, missing=missing)
     return Report(

@@ -43,8 +43,7 @@ def rescaled_in_passing(graph: QuantizedGraph) -> Iterator[Fault]:
 def uneven_input(graph: QuantizedGraph) -> Iterator[Fault]:
     """Yield the operators with quantised weights whose input is float, or joined of several scales.
 
-    A concatenation of tensors that are dequantised with one scale is as good as one that is
-    quantised.
+    What is moved, or joined with one scale, from dequantised tensors is as good as quantised.
     """
     for each, _ in graph.stored_weights:
         forms = {_form(linear) for linear in graph.dequantizers(each.input)}

@@ -19,10 +19,12 @@ from cspine.onnxtensor import dtype_name
 from cspine_calibration.graph import COMMUTING
 from cspine_calibration.lint.constants import Constants
 from cspine_calibration.lint.linear import DEQUANTIZE, QUANTIZE, Linear, read_linear
+from cspine_calibration.targets import MOVED_AS_FLOAT
 
 WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 ACTIVATIONS = frozenset({"Relu", "Clip"})
 _DOMAINS = ("", "ai.onnx", "com.microsoft")  # of the two operators; they mean the same
+_JOINING = (COMMUTING - MOVED_AS_FLOAT) | {"Concat"}
 _MOVING = COMMUTING | {"Cast", QUANTIZE, DEQUANTIZE}
 
 
@@ -113,21 +115,25 @@ class QuantizedGraph:
         return found if found is not None and not found.quantizes else None
 
     def dequantizers(self, tensor: str) -> list[Linear]:
-        """Return every DequantizeLinear that a tensor is concatenated of; none if some is float."""
+        """Return every DequantizeLinear that a tensor is moved from; none if some of it is float.
+
+        Concatenations are followed, and what OpenVINO moves as integers.
+        """
         found: list[Linear] = []
         waiting, seen = [tensor], {tensor}
         while waiting:
             name = waiting.pop()
             linear = self.dequantizer(name)
-            place = self.written.get(name)
             if linear is not None:
                 found.append(linear)
-            elif place is None or self.nodes[place].operator != "Concat":
+                continue
+            place = self.written.get(name)
+            node = None if place is None else self.nodes[place]
+            if node is None or node.operator not in _JOINING:
                 return []
-            else:
-                fresh = set(self.nodes[place].inputs) - seen
-                seen |= fresh
-                waiting.extend(fresh)
+            fresh = set(node.inputs if node.operator == "Concat" else node.inputs[:1]) - seen
+            seen |= fresh
+            waiting.extend(fresh)
         return found
 
     def quantizers(self, tensor: str) -> list[Linear]:
@@ -168,7 +174,7 @@ class QuantizedGraph:
 
     @cached_property
     def quantized(self) -> tuple[Weighted, ...]:
-        """The weighted operators whose weights and input, or what it is joined of, are integers."""
+        """The weighted operators whose weights and input are dequantised, moved since or not."""
         return tuple(each for each, _ in self.stored_weights if self.dequantizers(each.input))
 
     def operands(self, place: int) -> tuple[str, ...]:

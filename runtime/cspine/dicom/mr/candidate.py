@@ -152,16 +152,27 @@ def _parted(
     frames: Sequence[Frame], values: npt.NDArray[np.float64], gaps: Sequence[float]
 ) -> list[list[Frame]]:
     """Part frames wherever one of their values leaves a gap; again until none does."""
+    whole, open_ = [], [np.arange(len(frames))]
+    while open_:
+        part = open_.pop()
+        pieces = _pieces(part, values, gaps)
+        if len(pieces) > 1:
+            open_ += reversed(pieces)
+        else:
+            whole.append([frames[place] for place in sorted(part.tolist())])
+    return whole
+
+
+def _pieces(
+    part: npt.NDArray[np.intp], values: npt.NDArray[np.float64], gaps: Sequence[float]
+) -> list[npt.NDArray[np.intp]]:
+    """Part places at the gaps of the first value that leaves any."""
     for column, gap in enumerate(gaps):
-        order = np.argsort(values[:, column], kind="stable")
-        cuts = np.flatnonzero(np.diff(values[order, column]) > gap)
+        ordered = part[np.argsort(values[part, column], kind="stable")]
+        cuts = np.flatnonzero(np.diff(values[ordered, column]) > gap)
         if len(cuts):
-            return [
-                group
-                for part in np.split(order, cuts + 1)
-                for group in _parted([frames[place] for place in part], values[part], gaps)
-            ]
-    return [list(frames)]
+            return np.split(ordered, cuts + 1)
+    return [part]
 
 
 def _ordered(frames: Sequence[Frame]) -> Candidate:

@@ -119,7 +119,7 @@ def _fault(dataset: pydicom.Dataset) -> str:
 def _frame(instance: Instance, index: int) -> Frame | Unfit:
     dataset = instance.dataset
     header = frame_header(dataset, frame=index)
-    kind = image_type(header, "FrameType") or image_type(header)
+    kind = image_type(header, "FrameType") or image_type(header) or image_type(dataset)
     # Siemens and others write LOCALIZER as value 3, GE and Philips at other places.
     if any(value.startswith(("LOCALI", "SCOUT", "SURVEY")) for value in kind):
         return Unfit("slices of a localiser")
