@@ -74,7 +74,7 @@ class Campaign:
         kind, image = "unreadable", None
         for study in studies:
             try:
-                image = study.image(self._accept)
+                image = study.images(self._accept)[0]
                 kind = "image"
                 told += image.notes
                 self._feed(image)
@@ -106,7 +106,7 @@ class Campaign:
             picture = render(dataset, overlays=True)
             if picture.shape != image.shape:
                 raise AssertionError(f"mutant {mutant.number}: a picture of another size")
-        base = Study((read_dataset(mutant.base.data),)).image(self._accept)
+        base = Study((read_dataset(mutant.base.data),)).images(self._accept)[0]
         same = image.shape == base.shape and np.array_equal(image.levels(), base.levels())
         kind = "image" if same else "image, other pixels"
         return Outcome(kind, outcome.told, outcome.seconds, image)

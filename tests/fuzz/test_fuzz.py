@@ -140,7 +140,7 @@ def test_a_secret_is_told_by_no_message(tmp_path: Path, capfd: pytest.CaptureFix
                     for study in studies:
                         told.append(repr(study.source))
                         try:
-                            told += study.image(accept).notes
+                            told += study.images(accept)[0].notes
                             answers["image"] += 1
                         except Refused as refused:
                             told.append(repr(refused.refusal))

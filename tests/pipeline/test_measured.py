@@ -65,7 +65,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, ...]:
 
 def knowing(spec: PipelineSpec, case: Case, *, shift_px: float) -> Pipeline:
     stage: Landmarks = spec.only(Landmarks)
-    to_image: Affine = frame_map(case.read().image(spec.accept), stage)
+    to_image: Affine = frame_map(case.read().images(spec.accept)[0], stage)
     truth = case.read_points()
     places = to_image.inverse(np.array([truth[name] for name in stage.points]))
     session = Session(stage.id, Knowing(stage, places + np.array([shift_px, 0.0])))
@@ -82,7 +82,7 @@ def test_truth_is_what_the_points_measure_at_the_stated_spacing(
 ) -> None:
     for case in films:
         found = asked(spec, case, shift_px=0.0)
-        stated = case.read().image(spec.accept).spacing_mm
+        stated = case.read().images(spec.accept)[0].spacing_mm
         assert found.spacing_mm == stated
         expected = sagittal_parameters(case.read_points(), stated, lines=Lines())
         assert list(found.true_values) == list(UNITS)

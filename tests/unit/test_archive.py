@@ -78,7 +78,7 @@ def test_an_archive_is_read_like_the_folder_it_was_made_of(
     path = zipped({name: b"x" if name.endswith("txt") else file for name in names})
     (study,), unreadable = read(path)
     assert unreadable == [f"1 file in {path} is not DICOM and was passed over"]
-    assert study.image(spec.accept).pixels.shape == (8, 6)
+    assert study.images(spec.accept)[0].pixels.shape == (8, 6)
     assert os.listdir(path.parent) == ["cd"]
 
 
@@ -94,7 +94,7 @@ def test_an_archive_a_folder_and_the_archive_again_are_one_study(
     (study,), unreadable = find_studies([path, folder, path, path.parent / "folder" / "1"])
     assert not unreadable
     assert len(study.instances) == 3
-    assert study.image(spec.accept).notes == (
+    assert study.images(spec.accept)[0].notes == (
         "One of 2 lateral images was judged: it has the lowest Instance Number.",
         "2 copies of the judged image were found; one was judged.",
     )
@@ -162,7 +162,7 @@ def test_films_are_not_held_with_their_headers(
     studies, unreadable = read(path)
     assert (len(studies), unreadable) == (20, [])
     for study in studies:
-        study.image(spec.accept)
+        study.images(spec.accept)[0]
     held, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held < 8 << 20
@@ -252,7 +252,7 @@ def test_an_archive_is_open_only_while_it_is_read(
     before = os.listdir("/proc/self/fd")
     members = list(dicom_files(path))
     (study,), _ = read(path)
-    study.image(spec.accept)
+    study.images(spec.accept)[0]
     assert len(os.listdir("/proc/self/fd")) == len(before)
     for member in members:
         assert isinstance(member, Member)

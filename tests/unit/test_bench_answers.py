@@ -22,7 +22,7 @@ from necks import neck
 
 NOTHING: dict[str, Any] = {
     "refusal": None, "source": None, "spacing": None, "facing": "left", "vertebrae": (),
-    "levels": (), "landmarks": (), "measurements": (), "withheld": (), "notes": (),
+    "levels": (), "landmarks": (), "measurements": (), "decisions": (), "withheld": (), "notes": (),
 }  # fmt: skip
 IDENTITY = Identity(
     pipeline="any", bundle="ab" * 32, backend="onnxruntime", precision="fp32", target=None
@@ -108,6 +108,7 @@ def test_what_is_kept_of_a_measurement(folder: Path, sagittal: PipelineSpec) -> 
                     calibration=None,
                 ),
             ),
+            "decisions": (),
             "withheld": (Withheld(label="Borden", code="NOT_VISIBLE", reason=""),),
         }
     )

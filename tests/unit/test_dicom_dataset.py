@@ -98,7 +98,7 @@ def test_pixels_that_are_left_in_a_file_are_read_in_every_form(
         dataset = read_dataset(file)
         copy, study = deepcopy(dataset), Study((dataset,))
         for _ in range(2):  # what was read once is forgotten, and read again
-            image = study.image(spec.accept)
+            image = study.images(spec.accept)[0]
             assert np.array_equal(image.pixels, read_image(radiograph).pixels)
             assert image.source == study.source == source_of(radiograph)
             assert not held(dataset)

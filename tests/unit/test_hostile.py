@@ -328,7 +328,7 @@ def test_small_files_that_ask_for_all_memory(
             path = saved(wrapped(radiograph, stream(), syntax, shape))
             study = reader.find_studies([path])[0][0]
             with pytest.raises(Refused, match="The pixels cannot be decoded"):
-                study.image(spec.accept)
+                study.images(spec.accept)[0]
         child = reader._child
         assert child
         status = Path(f"/proc/{child._process.pid}/status").read_text()

@@ -146,12 +146,12 @@ def test_patients_under_one_study_uid_are_each_refused(
     assert [len(each.instances) for each in studies] == [2, 1, 1, 1]
     for study in studies[:3]:
         with pytest.raises(Refused) as caught:
-            study.image(spec.accept)
+            study.images(spec.accept)[0]
         assert caught.value.refusal.code == "IDENTITY_CONFLICT"
         assert caught.value.refusal.reason == (
             "One Study Instance UID was met under 2 Patient IDs."
         )
-    assert studies[3].image(spec.accept).pixels.shape == (8, 6)
+    assert studies[3].images(spec.accept)[0].pixels.shape == (8, 6)
 
 
 def test_a_patient_id_that_is_not_stated_contradicts_none(
@@ -161,7 +161,7 @@ def test_a_patient_id_that_is_not_stated_contradicts_none(
         saved(variant(radiograph, {"PatientID": patient}))
     studies, _ = read_folder(tmp_path)
     assert [len(each.instances) for each in studies] == [1, 2]
-    assert [study.image(spec.accept).pixels.shape for study in studies] == [(8, 6)] * 2
+    assert [study.images(spec.accept)[0].pixels.shape for study in studies] == [(8, 6)] * 2
 
 
 def test_a_study_is_one_wherever_its_files_lie(radiograph: Dataset, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_a_pipeline_is_found_by_name_or_by_path(tmp_path: Path) -> None:
         shipped_spec("xray-compresion")
     assert str(caught.value) == (
         "no pipeline 'xray-compresion'; did you mean 'xray-compression'?; shipped are "
-        "xray-compression, xray-sagittal; your own is given as a path that ends in .toml"
+        "mr-opll, xray-compression, xray-sagittal; your own is given as a path that ends in .toml"
     )
 
 

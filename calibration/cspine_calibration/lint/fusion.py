@@ -67,7 +67,7 @@ def float_output(graph: QuantizedGraph) -> Iterator[Fault]:
 def uneven_addition(graph: QuantizedGraph) -> Iterator[Fault]:
     """Yield the additions of which one operand is quantised and the other is not."""
     for place, names in graph.additions():
-        quantized = [graph.dequantizer(name) is not None for name in names]
+        quantized = [bool(graph.dequantizers(name)) for name in names]
         if sum(quantized) == 1 and not _exposed(graph, place):
             bare = names[quantized.index(False)]
             yield Fault(graph.name(place), f"its operand {bare!r} is float, the other quantised")
