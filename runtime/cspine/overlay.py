@@ -88,7 +88,7 @@ def _nature(findings: Findings) -> str:
 def _small_print(findings: Findings) -> tuple[str, ...]:
     identity, spacing, threshold = findings.identity, findings.spacing, findings.threshold
     return (
-        f"threshold {threshold:.2f}; heat and box at positive levels"
+        f"threshold {threshold:.2f}; heat where the answer is positive"
         if threshold is not None
         else "lordosis positive",
         f"pixel spacing: {spacing.flag}" if spacing else "",
