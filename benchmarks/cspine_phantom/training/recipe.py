@@ -52,7 +52,7 @@ class Recipe:
     stacks: int = 800
     tuning_stacks: int = 150
     stack_variants: int = 4
-    stack_steps: int = 150
+    stack_steps: int = 600
     stack_batch: int = 32
     screen_clean: int = 1300
     screen_of_each: int = 110
