@@ -22,6 +22,11 @@ WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _FLOATS = frozenset({"float32", "float16", "bfloat16", "float64"})
 _INTEGERS = frozenset({"int4", "uint4", "int8", "uint8", "int16", "uint16"})
 _UINT8 = 2  # TensorProto.DataType; what QuantizeLinear writes where nothing else is said
+# What joins values, or moves them and computes nothing.
+_MOVING = frozenset({
+    "Concat", "DepthToSpace", "Flatten", "Identity", "MaxPool", "Reshape", "Slice", "SpaceToDepth",
+    "Squeeze", "Transpose", "Unsqueeze",
+})  # fmt: skip
 # Inputs that steer an operator and are no weights.
 _SETTINGS = {
     "DequantizeLinear": (1, 2),
@@ -48,8 +53,9 @@ class Complexity:
     flops
         Of one run, as above; ``None`` where ``gaps`` says what was not understood.
     integer_flops
-        Those whose input and weights are dequantised from integers of at most 16 bits, so that a
-        runtime may compute them in integers; ``None`` as ``flops``.
+        Those whose input and weights are dequantised from integers of at most 16 bits, and moved
+        or joined since at the most, so that a runtime may compute them in integers; ``None`` as
+        ``flops``.
     gaps
         Operators and inputs that were not understood, and why.
     """
@@ -134,8 +140,11 @@ def _multiply_adds(node: Node, tensors: Mapping[str, Tensor]) -> int:
 
 
 def _from_integers(name: str, written: Mapping[str, Node], model: OnnxFile) -> bool:
-    """Return whether a tensor is dequantised from narrow integers."""
+    """Return whether a tensor is dequantised from narrow integers, moved or joined since or not."""
     node = written.get(name)
+    if node is not None and node.operator in _MOVING:
+        moved = node.inputs if node.operator == "Concat" else node.inputs[:1]
+        return all(_from_integers(each, written, model) for each in moved)
     if node is None or node.operator != "DequantizeLinear":
         return False
     source = node.inputs[0]

@@ -21,7 +21,7 @@ from packageurl import PackageURL
 from pydicom import dcmread
 
 from cspine.bundle import Bundle, emission_path, fp32_path, table_path
-from cspine.commands.run import _judged
+from cspine.commands.run import _outcomes
 from cspine.device import this_device
 from cspine.dicom.select import Readable, Study
 from cspine.errors import BackendError, BundleError, CspineError
@@ -313,7 +313,7 @@ class Failing:
 
     source = None
 
-    def image(self, accept: Accept) -> Image:
+    def images(self, accept: Accept) -> Sequence[Image]:
         """Fail."""
         raise BackendError("stage 'x': failed")
 
@@ -323,7 +323,7 @@ def test_a_study_that_fails_costs_no_other_its_answer(made: Bundle, studies: lis
     pipeline = Pipeline.open(made, choice)
     failed: list[CspineError] = []
     mixed: list[Readable] = [Failing(), studies[0], Failing(), Failing(), studies[2]]
-    outcomes = list(_judged(pipeline, mixed, failed))
+    outcomes = list(_outcomes(pipeline, mixed, failed))
     pipeline.close()
     statuses = [outcome and outcome.findings.status for outcome in outcomes]
     assert statuses == [None, "answered", None, None, "refused"]
