@@ -7,17 +7,16 @@ import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import cv2
 
-from cspine.errors import ModelError, did_you_mean
 from cspine.files import write_atomic
 from cspine.geometry import Parameters
 from cspine_phantom.faults.film import FAULTS, Fault
 from cspine_phantom.imaging.aim import Header
 from cspine_phantom.imaging.devices import DEVICES
 from cspine_phantom.patients import LEVELS
+from cspine_phantom.plan import planned
 from cspine_phantom.pool import spread
 from cspine_phantom.study import phantom
 
@@ -90,17 +89,7 @@ def write_splits(
     OSError
         If the folder cannot be written.
     """
-    unknown = [name for name in faults if name not in FAULTS]
-    if unknown:
-        known = ", ".join(FAULTS)
-        hint = did_you_mean(unknown[0], FAULTS)
-        raise ModelError(f"case set: unknown fault {unknown[0]!r}, expected one of {known}{hint}")
-    spoilt = cast(Sequence[Fault], faults)
-    plan = [
-        (split, fault) for split, count in splits.items() for fault in [None] * count + [*spoilt]
-    ]
-    if not plan:
-        raise ModelError("case set: got 0 patients and no faults, expected at least one study")
+    plan = planned(splits, faults, known=FAULTS)
     for name in ("studies", "masks", "points", "boxes"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     table = folder / "cases.csv"

@@ -136,7 +136,7 @@ def _levels(found: Classified) -> tuple[Level, ...]:
 
 
 def _decision(found: Sliced, images: Sequence[Image]) -> Decision:
-    """Return the answer of a stack, its slices in order of their place."""
+    """Return the answer of a stack, the slice in its middle first."""
     stage = found.stage
     study = found.logit, *found.outputs["logits"][:, 0].tolist()
     score, *scores = probabilities({"logits": np.array(study, np.float32)[:, None]}).tolist()

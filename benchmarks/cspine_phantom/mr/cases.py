@@ -7,13 +7,12 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
-from cspine.errors import ModelError, did_you_mean
 from cspine.files import write_atomic
 from cspine_phantom.mr.disease import LABEL, generator
 from cspine_phantom.mr.faults import FAULTS, Fault
 from cspine_phantom.mr.study import MrPhantom, mr_phantom
+from cspine_phantom.plan import planned
 from cspine_phantom.pool import spread
 
 COLUMNS = (
@@ -74,17 +73,7 @@ def write_splits(
     OSError
         If the folder cannot be written.
     """
-    unknown = [name for name in faults if name not in FAULTS]
-    if unknown:
-        known = ", ".join(FAULTS)
-        hint = did_you_mean(unknown[0], FAULTS)
-        raise ModelError(f"case set: unknown fault {unknown[0]!r}, expected one of {known}{hint}")
-    spoilt = cast(Sequence[Fault], faults)
-    plan = [
-        (split, fault) for split, count in splits.items() for fault in [None] * count + [*spoilt]
-    ]
-    if not plan:
-        raise ModelError("case set: got 0 patients and no faults, expected at least one study")
+    plan = planned(splits, faults, known=FAULTS)
     (folder / "studies").mkdir(parents=True, exist_ok=True)
     table = folder / "cases.csv"
     table.unlink(missing_ok=True)  # what is there is not complete until the new one is
