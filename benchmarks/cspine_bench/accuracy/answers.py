@@ -16,8 +16,9 @@ from cspine.pipeline import Pipeline
 from cspine.spec import PipelineSpec
 from cspine_bench.accuracy.decoded import Decoded
 from cspine_bench.accuracy.masks import Labels, on_grid_of, overlap, true_mask
-from cspine_bench.accuracy.truth import Position, measured_lines, true_points, true_values
+from cspine_bench.accuracy.truth import measured_lines, true_points, true_values
 from cspine_bench.cases import Case
+from cspine_bench.marks import Edges, Position
 
 
 class Score(msgspec.Struct, frozen=True, array_like=True):
@@ -25,6 +26,13 @@ class Score(msgspec.Struct, frozen=True, array_like=True):
 
     logit: float
     positive: bool
+
+
+class Graded(msgspec.Struct, frozen=True, array_like=True):
+    """The class that was answered, and the probability of each as findings round it."""
+
+    grade: str
+    probabilities: tuple[float, ...]
 
 
 class Arm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -35,7 +43,9 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     and ``numbered`` says whether each vertebra found lies on the true one of its name; of a case
     that was refused or has no mask they are empty and ``None``. ``points`` are the landmarks that
     were placed, (x, y) in pixels of the image, and ``values`` the parameters that were given, in
-    their units. What is empty or ``None`` is not written.
+    their units. ``grades`` are of the levels with a true class, ``ratios`` the compression ratios
+    by level, and ``boxes`` the regions that were found, (left, top, right, bottom) in pixels of the
+    slice by its number from the feet. What is empty or ``None`` is not written.
     """
 
     refusal: str | None
@@ -44,6 +54,9 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     numbered: bool | None = None
     points: dict[str, Position] = {}
     values: dict[str, float] = {}
+    grades: dict[str, Graded] = {}
+    ratios: dict[str, float] = {}
+    boxes: dict[int, Edges] = {}
 
 
 class CaseAnswers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -53,7 +66,9 @@ class CaseAnswers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     need not be. ``truth`` is of the levels. ``true_points`` are (x, y) in pixels of the image,
     ``spacing_mm`` (row, column) is what the findings state, ``None`` where both refused, and
     ``true_values`` is what those points measure at that spacing: see
-    :func:`~cspine_bench.accuracy.truth.true_values`.
+    :func:`~cspine_bench.accuracy.truth.true_values`. ``true_grades`` and ``true_ratios`` are by
+    level, ``true_boxes`` of the slices that were judged, ``second`` and ``second_grades`` what a
+    second reader says, and ``symptom`` is a score of the patient's.
     """
 
     line: int
@@ -66,6 +81,12 @@ class CaseAnswers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     true_points: dict[str, Position] = {}
     spacing_mm: tuple[float, float] | None = None
     true_values: dict[str, float] = {}
+    true_grades: dict[str, str] = {}
+    true_ratios: dict[str, float] = {}
+    true_boxes: dict[int, Edges] = {}
+    second: dict[str, bool] = {}
+    second_grades: dict[str, str] = {}
+    symptom: float | None = None
     reference: Arm
     candidate: Arm
 

@@ -8,13 +8,15 @@ from cspine.errors import ModelError
 from cspine.geometry import Lines, Parameters, known_parameters
 from cspine.spec import Landmarks, Measure, PipelineSpec
 from cspine.stages.measure import named
-from cspine_bench.cases import FILE, Case
-
-Position = tuple[float, float]
+from cspine_bench.cases import Case
+from cspine_bench.columns import FILE
+from cspine_bench.marks import Position
 
 _NAMED = named(Lines())  # which lines are meant changes the definition, neither name nor unit
 UNITS: dict[str, str] = {_NAMED[key].name: _NAMED[key].unit for key in Parameters._fields}
 """The unit of each parameter, by the name that findings give it, in the order of the papers."""
+RATIO, LOWEST_RATIO = "ratio", "lowest ratio"
+"""The compression ratio of every level, and of each study the lowest: of no unit."""
 
 
 def measured_lines(spec: PipelineSpec) -> Lines | None:
