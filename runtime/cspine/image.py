@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cspine.findings import Source, Spacing
+from cspine.plane import Plane
 
 Facing = Literal["left", "right"]
 Floats = npt.NDArray[np.float32]
@@ -60,6 +61,8 @@ class Image:
         Every how many pixels of the stored image one of ``pixels`` lies, from the first on.
     stored_shape
         (rows, columns) of the stored image; ``None`` if that is the shape of ``pixels``.
+    plane
+        Where the pixels lie in the patient; ``None`` if nothing says, as on a radiograph.
     """
 
     pixels: npt.NDArray[Any]
@@ -70,6 +73,7 @@ class Image:
     grey: GreyScale | None = None
     step: int = 1
     stored_shape: tuple[int, int] | None = None
+    plane: Plane | None = None
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cspine.dicom.mr.hanging import turn_of
-from cspine.dicom.plane import Plane
+from cspine.plane import Plane
 
 HUNG = {
     "sagittal": ((0, 1, 0), (0, 0, -1)),

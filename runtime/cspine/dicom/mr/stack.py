@@ -15,10 +15,10 @@ from cspine.dicom.mr.canal import Fluid, canal_mm, middle_of
 from cspine.dicom.mr.candidate import Candidate
 from cspine.dicom.mr.frames import Frame
 from cspine.dicom.mr.wanted import Orientation, Weighting
-from cspine.dicom.plane import Plane
 from cspine.dicom.read import read_slice
 from cspine.findings import Refused, Source, Spacing
 from cspine.image import Floats, Image
+from cspine.plane import Plane
 
 
 @dataclass(frozen=True)
@@ -175,6 +175,7 @@ def _slice(frame: Frame, levels: Floats, source: Source, canal: float | None) ->
             spacing=Spacing(row_mm=row_mm, column_mm=column_mm, flag="calibrated"),
             facing="left" if frame.plane.view == "sagittal" else None,
             source=source,
+            plane=frame.plane,
         ),
         plane=frame.plane,
         stored=frame.stored,
