@@ -180,7 +180,8 @@ def _stage_faults(stage: Stage, seen: dict[str, Stage]) -> Iterator[str]:
                 f"{key} = {target!r} is no {names} stage before it"
                 f"{did_you_mean(target, _of_kind(seen, kinds))}"
             )
-    yield from _FAULTS.get(type(stage), _none)(stage, seen)
+    if type(stage) in _FAULTS:
+        yield from _FAULTS[type(stage)](stage, seen)
     normalise = getattr(getattr(stage, "architecture", None), "normalise", None)
     if normalise and len(normalise.mean) != len(normalise.std):
         yield (
@@ -190,11 +191,6 @@ def _stage_faults(stage: Stage, seen: dict[str, Stage]) -> Iterator[str]:
     grey = getattr(stage, "grey", None)
     if isinstance(grey, Percentile) and grey.low >= grey.high:
         yield f"grey.low = {grey.low} is not below grey.high = {grey.high}"
-
-
-def _none(stage: Stage, seen: dict[str, Stage]) -> Iterator[str]:
-    """Yield no fault."""
-    yield from ()
 
 
 def _level_faults(stage: Levels, seen: dict[str, Stage]) -> Iterator[str]:
@@ -237,7 +233,7 @@ def _detect_faults(stage: Detect, seen: dict[str, Stage]) -> Iterator[str]:
         yield "architecture.normalise: a detector has its own, which is in the network"
 
 
-def _grade_faults(stage: Grade, seen: dict[str, Stage]) -> Iterator[str]:
+def _grade_faults(stage: Grade) -> Iterator[str]:
     if len(set(stage.classes)) < len(stage.classes):
         yield "classes must stand once each"
     for label in stage.positive:
@@ -260,7 +256,7 @@ _FAULTS: Mapping[type[Stage], Callable[[Any, dict[str, Stage]], Iterator[str]]] 
     Levels: _level_faults,
     Measure: _measure_faults,
     Detect: _detect_faults,
-    Grade: _grade_faults,
+    Grade: lambda stage, _: _grade_faults(stage),
     Worst: _worst_faults,
 }
 

@@ -411,9 +411,22 @@ class PipelineSpec(Struct, frozen=True, kw_only=True):
             return self.accept.judged_slices
         return len(self.vertebrae) - 1
 
+    @property
+    def trainings(self) -> tuple[Trained, ...]:
+        """The stages that name an architecture, and that a checkpoint is of, in order."""
+        return tuple(stage for stage in self.networks if not isinstance(stage, Features))
+
     def trained(self, stage: Network) -> Trained:
         """Return the stage that names a network's architecture, and whose checkpoint has it."""
-        return self.only(Detect) if isinstance(stage, Features) else stage
+        detect: Detect
+        if isinstance(stage, Features):
+            detect = self.only(Detect)
+            return detect
+        return stage
+
+    def detector_of(self, stage: Trained) -> DetectorSpec | None:
+        """Return the numbers of a detector; ``None`` of another stage."""
+        return stage.detector(self.only(Features)) if isinstance(stage, Detect) else None
 
     @property
     def threshold(self) -> float | None:

@@ -24,4 +24,5 @@ def activation_maps(outputs: Mapping[str, Array]) -> Floats:
     of the most probable one.
     """
     likeliest = outputs["logits"].argmax(axis=1)
-    return np.maximum(outputs["cam"][np.arange(len(likeliest)), likeliest], 0).astype(np.float32)
+    chosen = outputs["cam"][np.arange(len(likeliest)), likeliest]
+    return np.asarray(np.maximum(chosen, 0), np.float32)
