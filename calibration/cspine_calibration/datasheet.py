@@ -25,6 +25,7 @@ from cspine.spec import (
     Percentile,
     Pictured,
     Slices,
+    Window,
 )
 
 _WIDTH = 100
@@ -71,6 +72,10 @@ class Pixels:
         if isinstance(self.grey, Percentile):
             low, high = f"{self.grey.low:g}", f"{self.grey.high:g}"
             grey = f"grey levels of percentiles {low} to {high} become 0 to 1, the rest is clipped"
+        elif isinstance(self.grey, Window):
+            half = self.grey.width_hu / 2
+            low, high = f"{self.grey.center_hu - half:g}", f"{self.grey.center_hu + half:g}"
+            grey = f"{low} to {high} HU become 0 to 1, the rest is clipped"
         else:
             grey = "grey levels less their mean, over their standard deviation"
         return f"{rows:g} × {columns:g} mm, {self.place}, {self.spacing_mm:g} mm a pixel; {grey}"

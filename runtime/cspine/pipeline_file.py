@@ -16,7 +16,7 @@ from typing import Any, get_args
 import msgspec
 
 from cspine.detection.spec import Anchors, Predictions, Proposals, Regions
-from cspine.dicom.mr.wanted import WantedSeries
+from cspine.dicom.stacks.wanted import WantedSeries
 from cspine.errors import SpecError, did_you_mean
 from cspine.geometry import needed_points
 from cspine.spec import (
@@ -42,6 +42,7 @@ from cspine.spec import (
     Slices,
     Stack,
     Stage,
+    Window,
     Worst,
 )
 
@@ -135,7 +136,7 @@ def _stage_name(stage: object, index: str) -> str:
 
 
 def _known_keys() -> set[str]:
-    parts = (PipelineSpec, Gate, Architecture, Normalise, Percentile, Sign, WantedSeries)
+    parts = (PipelineSpec, Gate, Architecture, Normalise, Percentile, Sign, WantedSeries, Window)
     detector = (Anchors, Proposals, Regions, Predictions)
     structs = (*parts, *detector, *get_args(Accept), *get_args(Stage))
     return {field.encode_name for struct in structs for field in msgspec.structs.fields(struct)}

@@ -11,7 +11,7 @@ import msgspec
 
 from cspine.codes import Code
 from cspine.detection.spec import Anchors, DetectorSpec, Predictions, Proposals, Regions
-from cspine.dicom.mr.wanted import WantedSeries
+from cspine.dicom.stacks.wanted import WantedSeries
 from cspine.fields import (
     Age,
     Identifier,
@@ -36,7 +36,14 @@ class Standardise(Struct, frozen=True, kw_only=True, tag="standardise", tag_fiel
     """Subtract the mean of each crop and divide by its standard deviation."""
 
 
-Grey = Percentile | Standardise
+class Window(Struct, frozen=True, kw_only=True, tag="window", tag_field="kind"):
+    """Map a window of Hounsfield units to 0..1 and clip the rest, as VOI LINEAR_EXACT does."""
+
+    center_hu: float
+    width_hu: Positive
+
+
+Grey = Percentile | Standardise | Window
 
 
 class Normalise(Struct, frozen=True, kw_only=True):

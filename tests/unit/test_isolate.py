@@ -318,6 +318,7 @@ SHOWING = {
     "type": "Showing", "left": 0, "dtype": "uint8", "shape": [2, 2], "span": None,
     "spacing": {"row_mm": 1.0, "column_mm": 1.0, "flag": "unknown"}, "facing": None,
     "source": None, "notes": [], "step": 1, "stored_shape": None, "plane": None,
+    "unit": None,
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from cspine.dicom.pixels import MAXIMUM_PIXELS
 from cspine.findings import Refusal, Source, Spacing
-from cspine.image import Facing, GreyScale, Image
+from cspine.image import Facing, GreyScale, Image, Unit
 from cspine.plane import Plane
 from cspine.spec import Accept
 
@@ -106,6 +106,7 @@ class Showing(_Message, frozen=True, kw_only=True):
     step: Count
     stored_shape: Shape | None
     plane: Placed | None
+    unit: Unit | None
 
 
 Request = Read | Judge
@@ -139,6 +140,7 @@ def show(stream: BinaryIO, image: Image, *, left: int) -> None:
         step=image.step,
         stored_shape=image.stored_shape,
         plane=_placed(image.plane) if image.plane else None,
+        unit=image.unit,
     )
     send(stream, showing, image.pixels, *([image.grey.table] if image.grey else []))
 
@@ -200,6 +202,7 @@ def receive_image(fill: Fill, showing: Showing) -> Image:
         step=showing.step,
         stored_shape=showing.stored_shape,
         plane=_plane(showing.plane) if showing.plane else None,
+        unit=showing.unit,
     )
 
 

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from cspine.dicom.mr.hanging import turn_of
+from cspine.dicom.stacks.hanging import turn_of
 from cspine.plane import Plane
 
 HUNG = {

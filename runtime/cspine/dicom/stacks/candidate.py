@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cspine.dicom.mr.frames import Frame
-from cspine.dicom.mr.wanted import WantedSeries, Weighting
 from cspine.dicom.pixels import MAXIMUM_PIXELS
+from cspine.dicom.stacks.frames import Frame
+from cspine.dicom.stacks.wanted import WantedSeries, Weighting
 from cspine.plane import View
 
 # Frames belong together as long as no gap as wide as this lies between them. Headers round
