@@ -112,7 +112,7 @@ def test_what_is_kept_of_a_measurement(folder: Path, sagittal: PipelineSpec) -> 
             "withheld": (Withheld(label="Borden", code="NOT_VISIBLE", reason=""),),
         }
     )
-    kept = arm_of(Outcome(findings, None, {}, {}), first(folder), None, sagittal)
+    kept = arm_of(Outcome(findings, None, {}, {}), first(folder), None, sagittal, {})
     assert kept == Arm(refusal=None, points={"HP": (330.25, 310.5)}, values={"CCL": 20.81})
 
 
@@ -134,7 +134,7 @@ def test_what_is_kept_of_a_level_and_of_a_refusal(folder: Path, spec: PipelineSp
     (folder / "cases.csv").write_text(header)
     (case,) = read_cases(folder, split="test", levels=("C2/3",)).cases
     logits = {"C2/3": 0.10000000149011612, "C3/4": 1.0}  # a float32, as it is said shortest
-    kept = arm_of(Outcome(findings, None, logits, {}), case, None, spec)
+    kept = arm_of(Outcome(findings, None, logits, {}), case, None, spec, {})
     assert kept == Arm(refusal=None, scores={"C2/3": Score(0.1, True)})
     refusal = Refusal(code="WRONG_VIEW", reason="", remedy="")
     refused = Findings(
@@ -146,7 +146,7 @@ def test_what_is_kept_of_a_level_and_of_a_refusal(folder: Path, spec: PipelineSp
             "threshold": 0.5,
         }
     )
-    assert arm_of(Outcome(refused, None, {}, {}), case, None, spec) == Arm(refusal="WRONG_VIEW")
+    assert arm_of(Outcome(refused, None, {}, {}), case, None, spec, {}) == Arm(refusal="WRONG_VIEW")
 
 
 def test_a_set_has_the_level_columns_of_the_pipeline(bundle: Bundle, tmp_path: Path) -> None:

@@ -5,18 +5,25 @@ A patient is a number, the line of their first case, and nothing else names them
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
 
-from cspine.findings import Findings
+from cspine.findings import Box, ClassScore, Findings, Refused
 from cspine.outcome import Outcome
 from cspine.pipeline import Pipeline
-from cspine.spec import PipelineSpec
+from cspine.spec import Detect, PipelineSpec, Ratio
 from cspine_bench.accuracy.decoded import Decoded
 from cspine_bench.accuracy.masks import Labels, on_grid_of, overlap, true_mask
-from cspine_bench.accuracy.truth import measured_lines, true_points, true_values
+from cspine_bench.accuracy.slices import Place, place_of, slice_numbers
+from cspine_bench.accuracy.truth import (
+    UNITS,
+    measured_lines,
+    true_grades,
+    true_points,
+    true_values,
+)
 from cspine_bench.cases import Case
 from cspine_bench.marks import Edges, Position
 
@@ -97,10 +104,12 @@ def answer(
     """Send a case through the reference and the candidate."""
     spec = pipelines[0].spec
     mask, points = true_mask(case, spec), true_points(case, spec)
+    grades, second_grades = true_grades(case, spec)
+    numbers = _judged_slices(decoded, spec)
     outcomes = [pipeline.run(decoded) for pipeline in pipelines]
     stated = next((each.findings.spacing for each in outcomes if each.findings.spacing), None)
     spacing_mm = (stated.row_mm, stated.column_mm) if stated else None
-    reference, candidate = (arm_of(outcome, case, mask, spec) for outcome in outcomes)
+    reference, candidate = (arm_of(outcome, case, mask, spec, numbers) for outcome in outcomes)
     return CaseAnswers(
         line=case.row,
         study=decoded.digest,
@@ -112,6 +121,16 @@ def answer(
         true_points=points,
         spacing_mm=spacing_mm,
         true_values=true_values(points, spacing_mm, measured_lines(spec)),
+        true_grades=grades,
+        true_ratios=dict(case.ratios) if spec.has(Ratio) else {},
+        true_boxes={
+            number: edges
+            for number, edges in case.read_boxes().items()
+            if number in numbers.values()
+        },
+        second=dict(case.second),
+        second_grades=second_grades,
+        symptom=case.symptom,
         reference=reference,
         candidate=candidate,
     )
@@ -123,13 +142,21 @@ def patient_numbers(cases: Sequence[Case]) -> list[int]:
     return [first.setdefault(case.patient, case.row) for case in cases]
 
 
-def arm_of(outcome: Outcome, case: Case, mask: Labels | None, spec: PipelineSpec) -> Arm:
+def arm_of(
+    outcome: Outcome,
+    case: Case,
+    mask: Labels | None,
+    spec: PipelineSpec,
+    numbers: Mapping[Place, int],
+) -> Arm:
     """Return what is kept of an answer.
 
     Parameters
     ----------
     mask
         The true label map; ``None`` if there is none to compare with.
+    numbers
+        Of the slices on which a region is looked for; none if none is.
     """
     findings, view = outcome.findings, outcome.view
     dice: dict[str, float | None] = {}
@@ -148,14 +175,53 @@ def arm_of(outcome: Outcome, case: Case, mask: Labels | None, spec: PipelineSpec
         dice=dice,
         numbered=numbered,
         points={mark.name: mark.position_px for mark in findings.landmarks},
-        values={each.name: each.value for each in findings.measurements},
+        values={each.name: each.value for each in findings.measurements if each.name in UNITS},
+        grades={
+            name: Graded(grade, tuple(each.probability for each in classes))
+            for name, grade, classes in _graded(findings)
+            if name in case.grades
+        },
+        # Of the smallest of a study, which is said once more, the level is the same.
+        ratios={each.level: each.value for each in findings.measurements if each.level},
+        boxes={
+            numbers[place_of(one.source)]: _edges(one.box_px)
+            for decision in findings.decisions
+            for one in decision.slices
+            if one.source and place_of(one.source) in numbers
+        },
     )
+
+
+def _judged_slices(decoded: Decoded, spec: PipelineSpec) -> dict[Place, int]:
+    """Return the number of each slice that a pipeline looks for a region on; none if on none."""
+    if not spec.has(Detect):
+        return {}
+    try:
+        images = decoded.images(spec.accept)
+    except Refused:
+        return {}
+    return slice_numbers(decoded.study, images)
 
 
 def _decided(findings: Findings) -> Iterator[tuple[str, bool]]:
     """Yield the name and the decision of every level, or question about the study."""
     yield from ((level.label, level.positive) for level in findings.levels)
     yield from ((each.question, each.positive) for each in findings.decisions)
+
+
+def _graded(findings: Findings) -> Iterator[tuple[str, str, tuple[ClassScore, ...]]]:
+    """Yield the name, the class and the scores of every graded level, or question."""
+    said = (
+        *((level.label, level.grade, level.classes) for level in findings.levels),
+        *((each.question, each.grade, each.classes) for each in findings.decisions),
+    )
+    yield from ((name, grade, classes) for name, grade, classes in said if grade is not None)
+
+
+def _edges(box: Box) -> Edges:
+    """Return the upright box about four corners."""
+    across, down = zip(*box, strict=True)
+    return min(across), min(down), max(across), max(down)
 
 
 def _shortest(logit: float) -> float:

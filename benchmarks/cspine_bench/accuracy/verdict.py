@@ -15,7 +15,7 @@ from cspine.files import write_atomic
 from cspine.findings import Refused
 from cspine.pipeline import Pipeline
 from cspine.precision import Choice, evidence_path, fp32
-from cspine.spec import Accept, Levels, Slices
+from cspine.spec import Accept, Levels, Slices, Worst
 from cspine.stages.levels import level_names
 from cspine_bench.accuracy.answers import CaseAnswers, answer, patient_numbers
 from cspine_bench.accuracy.decoded import Decoded
@@ -24,7 +24,7 @@ from cspine_bench.accuracy.journal import Journal
 from cspine_bench.accuracy.judge import judge
 from cspine_bench.accuracy.looks import Look, check_looks, look_number, put_on_record
 from cspine_bench.accuracy.trial import Trial
-from cspine_bench.accuracy.truth import measured_lines
+from cspine_bench.accuracy.truth import graded_classes, measured_lines
 from cspine_bench.cases import Case, CaseSet
 from cspine_bench.columns import FILE
 
@@ -83,6 +83,7 @@ def verify(
                 gate=bundle.spec.gate,
                 threshold=bundle.spec.threshold,
                 lines=measured_lines(bundle.spec),
+                classes=graded_classes(bundle.spec),
                 set_digest=look.set_digest,
                 look=look_number(cases.folder, look),
                 device=device,
@@ -103,7 +104,7 @@ def answered_levels(bundle: Bundle) -> tuple[str, ...]:
     for stage in bundle.spec.stage:
         if isinstance(stage, Levels):
             names += level_names(stage.vertebrae)
-        if isinstance(stage, Slices):
+        if isinstance(stage, Slices | Worst):
             names.append(stage.question)
     return tuple(names)
 
