@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from cspine.dicom.mr.wanted import WantedSeries
+from cspine.dicom.stacks.wanted import WantedSeries
 from cspine.errors import SpecError, did_you_mean
 from cspine.geometry import needed_points
 from cspine.spec import (
@@ -38,6 +38,7 @@ from cspine.spec import (
     Slices,
     Stack,
     Stage,
+    Window,
 )
 
 if sys.version_info >= (3, 11):
@@ -127,7 +128,7 @@ def _stage_name(stage: object, index: str) -> str:
 
 
 def _known_keys() -> set[str]:
-    parts = (PipelineSpec, Gate, Architecture, Normalise, Percentile, Sign, WantedSeries)
+    parts = (PipelineSpec, Gate, Architecture, Normalise, Percentile, Sign, WantedSeries, Window)
     structs = (*parts, *get_args(Accept), *get_args(Stage))
     return {field.encode_name for struct in structs for field in msgspec.structs.fields(struct)}
 

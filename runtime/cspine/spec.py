@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from cspine.codes import Code
-from cspine.dicom.mr.wanted import WantedSeries
+from cspine.dicom.stacks.wanted import WantedSeries
 from cspine.geometry import C0Line, C2Reference, Lines, bodies_of
 
 Identifier = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
@@ -38,7 +38,14 @@ class Standardise(Struct, frozen=True, kw_only=True, tag="standardise", tag_fiel
     """Subtract the mean of each crop and divide by its standard deviation."""
 
 
-Grey = Percentile | Standardise
+class Window(Struct, frozen=True, kw_only=True, tag="window", tag_field="kind"):
+    """Map a window of Hounsfield units to 0..1 and clip the rest, as VOI LINEAR_EXACT does."""
+
+    center_hu: float
+    width_hu: Positive
+
+
+Grey = Percentile | Standardise | Window
 
 
 class Normalise(Struct, frozen=True, kw_only=True):

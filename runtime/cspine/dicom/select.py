@@ -17,9 +17,9 @@ from cspine.dicom.dataset import pixels_forgotten, source_of
 from cspine.dicom.element import uid
 from cspine.dicom.identity import distinct, of_one_patient, source_now
 from cspine.dicom.media import Listing, dicom_files
-from cspine.dicom.mr.choice import stack
 from cspine.dicom.rank import Rank, number_of, rank_of, reason
 from cspine.dicom.read import read_image
+from cspine.dicom.stacks.choice import stack
 from cspine.errors import StudyError
 from cspine.findings import Refused, Source
 from cspine.image import Image

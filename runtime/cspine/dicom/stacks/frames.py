@@ -13,13 +13,14 @@ from cspine.dicom.codec import SYNTAXES
 from cspine.dicom.element import codes, integer, items, syntax_of, text, uid
 from cspine.dicom.frame import frame_header
 from cspine.dicom.identity import Instance
-from cspine.dicom.mr.contrast import times_of, weighting_of
-from cspine.dicom.mr.hanging import Turn, turn_of
-from cspine.dicom.mr.wanted import Weighting
 from cspine.dicom.pixels import MAXIMUM_PIXELS, frame_count
-from cspine.dicom.plane import Plane, plane_of
+from cspine.dicom.plane import plane_of
 from cspine.dicom.rank import UNNUMBERED, Origin, image_type, number_of, origin_of
+from cspine.dicom.stacks.hanging import Turn, turn_of
+from cspine.dicom.stacks.mr import times_of, weighting_of
+from cspine.dicom.stacks.wanted import Weighting
 from cspine.findings import Refused
+from cspine.plane import Plane
 
 CLASSIC = "1.2.840.10008.5.1.4.1.1.4"
 ENHANCED = frozenset({

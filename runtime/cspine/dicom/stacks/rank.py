@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from cspine.dicom.element import integer
-from cspine.dicom.mr.candidate import Candidate
 from cspine.dicom.rank import UNNUMBERED
+from cspine.dicom.stacks.candidate import Candidate
 
 
 class Rank(NamedTuple):

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from cspine.dicom.element import uid
 from cspine.dicom.identity import Instance
-from cspine.dicom.mr.candidate import Candidate, candidates
-from cspine.dicom.mr.frames import Frame, Unfit, frames_of, is_mr
-from cspine.dicom.mr.rank import rank_of
+from cspine.dicom.stacks.candidate import Candidate, candidates
+from cspine.dicom.stacks.frames import Frame, Unfit, frames_of, is_mr
+from cspine.dicom.stacks.rank import rank_of
 
 MOST_TOLD = 12  # kinds of stacks in one sentence
 

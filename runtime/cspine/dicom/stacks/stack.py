@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from cspine.dicom.dataset import pixels_forgotten, source_of
-from cspine.dicom.mr.canal import Fluid, canal_mm, middle_of
-from cspine.dicom.mr.candidate import Candidate
-from cspine.dicom.mr.frames import Frame
-from cspine.dicom.mr.wanted import Orientation, Weighting
-from cspine.dicom.plane import Plane
 from cspine.dicom.read import read_slice
+from cspine.dicom.stacks.canal import Fluid, canal_mm, middle_of
+from cspine.dicom.stacks.candidate import Candidate
+from cspine.dicom.stacks.frames import Frame
+from cspine.dicom.stacks.wanted import Orientation, Weighting
 from cspine.findings import Refused, Source, Spacing
 from cspine.image import Floats, Image
+from cspine.plane import Plane
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class MRSlice:
     frame
         Zero-based, of the object that ``image.source`` names.
     canal_mm
-        How much of the spinal canal with its cord it shows (:mod:`cspine.dicom.mr.canal`);
+        How much of the spinal canal with its cord it shows (:mod:`cspine.dicom.stacks.canal`);
         ``None`` unless the stack is sagittal.
     """
 
@@ -175,6 +175,7 @@ def _slice(frame: Frame, levels: Floats, source: Source, canal: float | None) ->
             spacing=Spacing(row_mm=row_mm, column_mm=column_mm, flag="calibrated"),
             facing="left" if frame.plane.view == "sagittal" else None,
             source=source,
+            plane=frame.plane,
         ),
         plane=frame.plane,
         stored=frame.stored,

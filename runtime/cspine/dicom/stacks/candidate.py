@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cspine.dicom.mr.frames import Frame
-from cspine.dicom.mr.wanted import WantedSeries, Weighting
 from cspine.dicom.pixels import MAXIMUM_PIXELS
-from cspine.dicom.plane import View
+from cspine.dicom.stacks.frames import Frame
+from cspine.dicom.stacks.wanted import WantedSeries, Weighting
+from cspine.plane import View
 
 # Frames belong together as long as no gap as wide as this lies between them. Headers round
 # directions to about 1e-6 and positions to micrometres; two stacks of a series differ by more.

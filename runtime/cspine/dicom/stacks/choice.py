@@ -8,12 +8,12 @@ from typing import Protocol
 import pydicom
 
 from cspine.dicom.identity import distinct, of_one_patient
-from cspine.dicom.mr.canal import REACH_MM
-from cspine.dicom.mr.candidate import Candidate
-from cspine.dicom.mr.found import Found, find_stacks
-from cspine.dicom.mr.rank import rank_of, reason
-from cspine.dicom.mr.stack import Stack, read_stack
-from cspine.dicom.mr.wanted import WantedSeries, Weighting
+from cspine.dicom.stacks.canal import REACH_MM
+from cspine.dicom.stacks.candidate import Candidate
+from cspine.dicom.stacks.found import Found, find_stacks
+from cspine.dicom.stacks.rank import rank_of, reason
+from cspine.dicom.stacks.stack import Stack, read_stack
+from cspine.dicom.stacks.wanted import WantedSeries, Weighting
 from cspine.findings import Refused
 
 # What a cervical spine shows of canal and cord at the least: so many millimetres in one slice, or
