@@ -15,7 +15,7 @@ from cspine.complexity import Complexity, complexity
 from cspine.console import table
 from cspine.onnxfile import read_onnx
 from cspine.onnxtensor import ValueInfo
-from cspine.spec import Classify, Grey, Network, Percentile, Slices, Window
+from cspine.spec import Classify, Cord, Grey, Network, Percentile, Slices, Window
 
 _WIDTH = 100
 _GAPS = 3  # reasons that are shown; the JSON has all
@@ -104,6 +104,7 @@ def read_datasheet(data: bytes, *, model: str, file: str, where: str) -> Datashe
 _PLACES: dict[type[Network], str] = {
     Classify: "one crop a level along the spine",
     Slices: "in the middle of each slice",
+    Cord: "about the canal on an axial slice of each level",
 }
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from cspine.errors import ModelError
-from cspine.spec import Landmarks, Network, Normalise, Screen, Segment
+from cspine.spec import Network, Normalise, Placing, Screen, Segment
 from cspine_export.graph.interface import Interface
 
 
@@ -74,6 +74,6 @@ def _wanted(stage: Network, batch: int) -> tuple[str, tuple[int, ...]]:
         return "signs", (batch, len(stage.sign))
     if isinstance(stage, Segment):
         return "labels", (batch, len(stage.labels), *stage.size_px)
-    if isinstance(stage, Landmarks):
+    if isinstance(stage, Placing):
         return "points", (batch, len(stage.points), *stage.size_px)
     return "logit of the positive class", (batch, 1)

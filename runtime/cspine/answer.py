@@ -14,6 +14,7 @@ from cspine.spec import PipelineSpec
 from cspine.stages.classify import crop_corners, probabilities
 from cspine.stages.landmarks import Placed
 from cspine.stages.measure import Measured
+from cspine.stages.ratio import Compressed
 from cspine.transform import Affine, rounded
 from cspine.work import Classified, Levelled, Sliced, Work
 
@@ -77,6 +78,8 @@ def view(work: Work, *, title: str) -> View:
                 shown |= {"crops": product.crops, "crop_px": product.stage.size_px}
             case Sliced():
                 shown |= {"crops": product.maps[:1], "crop_px": product.stage.size_px}
+            case Compressed(shown=int(place)):
+                shown |= {"axial": work.images[place]}
             case np.ndarray():
                 shown |= {"heat": product[: len(shown["crops"])]}
     return View(title, work.image, **shown)
@@ -112,6 +115,8 @@ def _said(product: object, work: Work) -> dict[str, Any]:
                 "withheld": product.withheld,
                 "notes": product.notes,
             }
+        case Compressed():
+            return {"measurements": product.measurements, "withheld": product.withheld}
     return {}
 
 

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
 from cspine.codes import Code
+from cspine.cord import CORD
 from cspine.dicom.stacks.wanted import WantedSeries
 from cspine.geometry import C0Line, C2Reference, Lines, bodies_of
 
@@ -207,13 +208,62 @@ class Slices(Struct, frozen=True, kw_only=True, tag="slices", tag_field="kind"):
     architecture: Architecture
 
 
-Stage = Screen | Segment | Levels | Classify | Explain | Landmarks | Measure | Slices
-Network = Screen | Segment | Classify | Landmarks | Slices
+class Axial(Struct, frozen=True, kw_only=True, tag="axial", tag_field="kind"):
+    """For each disc level the axial slice through it, if one lies there.
+
+    The spinal canal is looked for ``canal_mm`` behind the middle of the disc.
+    """
+
+    id: Identifier
+    levels_from: Identifier
+    canal_mm: Positive
+
+
+class Cord(Struct, frozen=True, kw_only=True, tag="cord", tag_field="kind"):
+    """A network that places the ends of the cord's two diameters, a map each, on axial slices.
+
+    It looks at a frame about the canal of each level, all levels in one batch. Positions and
+    confidence are those of the maps, as of :class:`Landmarks`.
+    """
+
+    points: ClassVar[tuple[str, ...]] = CORD
+
+    id: Identifier
+    slices_from: Identifier
+    size_px: Size
+    spacing_mm: Positive
+    grey: Grey
+    reach_mm: Positive
+    minimum_confidence: Probability
+    architecture: Architecture
+
+
+class Ratio(Struct, frozen=True, kw_only=True, tag="ratio", tag_field="kind"):
+    """The compression ratio of the cord at each level, or the reason that it is withheld.
+
+    A cord whose diameters are shorter or longer than any is not believed.
+    """
+
+    id: Identifier
+    points_from: Identifier
+    minimum_ap_mm: Positive
+    maximum_ap_mm: Positive
+    minimum_transverse_mm: Positive
+    maximum_transverse_mm: Positive
+
+
+Stage = (
+    Screen | Segment | Levels | Classify | Explain | Landmarks | Measure | Slices
+    | Axial | Cord | Ratio
+)  # fmt: skip
+Network = Screen | Segment | Classify | Landmarks | Slices | Cord
 Framed = Screen | Segment | Landmarks | Slices
 Classifier = Classify | Slices
-Answering = Classify | Measure | Slices
+Placing = Landmarks | Cord
+Answering = Classify | Measure | Slices | Ratio
 OfFilms = Screen | Segment | Levels | Classify | Explain | Landmarks | Measure
 OfStacks = Slices | Explain
+OfTwoStacks = Segment | Levels | Classify | Explain | Axial | Cord | Ratio
 
 
 class Film(Struct, frozen=True, kw_only=True, tag="lateral", tag_field="view"):
@@ -233,7 +283,20 @@ class Stack(Struct, frozen=True, kw_only=True, tag="stack", tag_field="view"):
     age_years: tuple[Age, Age]
 
 
-Accept = Film | Stack
+class Stacks(Struct, frozen=True, kw_only=True, tag="stacks", tag_field="view"):
+    """Two stacks of MR slices in one system of coordinates: a sagittal one and an axial one.
+
+    The sagittal slice in the middle of the canal is judged, and axial slices where its levels lie.
+    Without axial slices what takes only the sagittal one stands.
+    """
+
+    modality: list[Literal["MR"]]
+    sagittal: WantedSeries
+    axial: WantedSeries
+    age_years: tuple[Age, Age]
+
+
+Accept = Film | Stack | Stacks
 
 
 class Gate(Struct, frozen=True, kw_only=True):
@@ -312,10 +375,10 @@ class PipelineSpec(Struct, frozen=True, kw_only=True):
 
     @property
     def largest_batch(self) -> int:
-        """How many crops or slices a classifier is shown at once, at the most."""
+        """How many crops or slices a network is shown at once, at the most."""
         if isinstance(self.accept, Stack):
             return self.accept.judged_slices
-        return len(self.vertebrae) - 1 if self.has(Classify) else 1
+        return len(self.vertebrae) - 1 if self.has(Classify) or self.has(Cord) else 1
 
     @property
     def threshold(self) -> float | None:

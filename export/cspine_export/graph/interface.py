@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cspine.errors import ModelError, missing_extra
-from cspine.spec import Classifier, Landmarks, Network, Segment
+from cspine.spec import Classifier, Cord, Landmarks, Network, Segment
 
 try:
     import torch
@@ -19,7 +19,11 @@ CAM = "cam"
 Meaning = Literal["labels", "probabilities", "positions"]
 
 
-_MEANINGS: dict[type[Network], Meaning] = {Segment: "labels", Landmarks: "positions"}
+_MEANINGS: dict[type[Network], Meaning] = {
+    Segment: "labels",
+    Landmarks: "positions",
+    Cord: "positions",
+}
 
 
 @dataclass(frozen=True)

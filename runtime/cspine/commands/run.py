@@ -196,7 +196,7 @@ def _cells(found: Findings) -> dict[str, str]:
             level.label: f"{level.probability:.2f}{'*' if level.positive else ' '}"
             for level in found.levels
         },
-        **{each.name: f"{each.value:.1f} {each.unit}" for each in found.measurements},
+        **{each.name: each.shown for each in found.measurements},
         **{each.question: f"{each.probability:.2f} {each.decision}" for each in found.decisions},
         **{item.label: "withheld" for item in found.withheld},
     }

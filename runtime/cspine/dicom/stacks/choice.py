@@ -71,7 +71,8 @@ def stack(study: Objects, wanted: WantedSeries) -> Stack:
     for place, candidate in enumerate(fitting):
         read = read_stack(candidate, wanted.weighting, wanted.orientation)
         if _shows_canal(read):
-            _check_gaps(candidate, read.middle)
+            if wanted.orientation == "sagittal":
+                _check_gaps(candidate, read.middle)
             notes = _notes(found, fitting, place, wanted)
             return replace(read, notes=notes)
     raise Refused(
