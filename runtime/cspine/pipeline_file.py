@@ -167,14 +167,42 @@ def _faults(spec: PipelineSpec) -> Iterator[str]:
     if not any(isinstance(stage, Answering) for stage in spec.stage):
         kinds = "'classify', 'measure', 'slices', 'grade' or 'ratio'"
         yield f"no stage of kind {kinds}, so it answers nothing"
-    for stage in spec.stage:
-        if not isinstance(stage, _LOOKING[type(spec.accept)]):
-            yield f"stage {stage.id!r} does not look at what [accept] lets in"
+    yield from _accept_faults(spec)
     if not spec.gate.margins:
         yield "gate: no margin, so every candidate would pass"
     yield from _screen_faults(spec)
-    yield from _accept_faults(spec.accept)
     yield from _unused_faults(spec)
+
+
+def _accept_faults(spec: PipelineSpec) -> Iterator[str]:
+    """Yield what contradicts the kind of image that is let in."""
+    for stage in spec.stage:
+        if not isinstance(stage, _LOOKING[type(spec.accept)]):
+            yield f"stage {stage.id!r} does not look at what [accept] lets in"
+        if isinstance(getattr(stage, "grey", None), Window) and spec.accept.modality != ["CT"]:
+            yield f"stage {stage.id!r}: grey of kind 'window' takes Hounsfield units, so CT alone"
+    youngest, oldest = spec.accept.age_years
+    if youngest > oldest:
+        yield f"accept.age_years: {youngest} is above {oldest}"
+    match spec.accept:
+        case Stack(series=series):
+            yield from _series_faults("series", series, spec.accept.modality)
+        case Stacks():
+            for wanted in ("sagittal", "axial"):
+                series = getattr(spec.accept, wanted)
+                yield from _series_faults(wanted, series, spec.accept.modality)
+                if series.orientation != wanted:
+                    yield f"accept.{wanted}.orientation is {series.orientation!r}"
+
+
+def _series_faults(key: str, series: WantedSeries, modality: Sequence[str]) -> Iterator[str]:
+    if modality != [series.modality]:
+        yield (
+            f"accept.modality = {modality}, but a series with"
+            f"{'' if series.weighting else 'out'} weighting is {series.modality}"
+        )
+    if series.weighting and series.kernel:
+        yield f"accept.{key}.kernel is of CT, and a weighting of MR"
 
 
 def _stage_faults(stage: Stage, seen: dict[str, Stage]) -> Iterator[str]:
@@ -304,16 +332,6 @@ def _screen_faults(spec: PipelineSpec) -> Iterator[str]:
                 f"sign {sign.label!r}: withholds_from = {sign.withholds_from!r} is none of "
                 f"{', '.join(vertebrae[2:])}{did_you_mean(sign.withholds_from, vertebrae[2:])}"
             )
-
-
-def _accept_faults(accept: Accept) -> Iterator[str]:
-    youngest, oldest = accept.age_years
-    if youngest > oldest:
-        yield f"accept.age_years: {youngest} is above {oldest}"
-    if isinstance(accept, Stacks):
-        for wanted in ("sagittal", "axial"):
-            if (orientation := getattr(accept, wanted).orientation) != wanted:
-                yield f"accept.{wanted}.orientation is {orientation!r}, expected {wanted!r}"
 
 
 def _of_kind(seen: dict[str, Stage], kinds: tuple[type, ...]) -> list[str]:

@@ -26,6 +26,8 @@ from cspine.findings import Refused, Source
 from cspine.image import Image
 from cspine.spec import Accept, Film, Stack, Stacks
 
+MOST_AXIAL = 200  # in one stack; of a neck there are 20 to 60
+
 
 class Readable(Protocol):
     """What a pipeline asks of a study."""
@@ -85,9 +87,9 @@ class Study:
         Returns
         -------
         sequence of Image
-            A film; or the slices about the middle of a stack, the nearest to it first; or the
-            sagittal slice in the middle and then the axial ones from the feet up, of which there
-            may be none.
+            A film; or slices of a stack: the one in the middle, then the others by position, to
+            the head if they are axial, to the left if sagittal; or the sagittal slice in the middle
+            and then the axial ones to the head, of which there may be none.
 
         Raises
         ------
@@ -109,18 +111,18 @@ class Study:
         return replace(image, source=source, notes=(*selection.notes, *image.notes))
 
     def _slices(self, accept: Stack) -> Sequence[Image]:
-        admit_age(self.instances[0], accept.age_years)
-        found = stack(self, accept.series)
+        notes = admit_age(self.instances[0], accept.age_years)
+        found = stack(self, accept.series, thinning=accept.thinning)
         middle, *others = found.from_middle(accept.judged_slices)
-        return (replace(middle, notes=found.notes), *others)
+        return (replace(middle, notes=(*found.notes, *notes)), *others)
 
     def _two_stacks(self, accept: Stacks) -> Sequence[Image]:
-        admit_age(self.instances[0], accept.age_years)
+        notes = admit_age(self.instances[0], accept.age_years)
         found = stack(self, accept.sagittal)
         (middle,) = found.from_middle(1)
         shared = middle.plane.frame_of_reference if middle.plane else ""
-        slices, notes = self._axial(accept.axial, shared)
-        return (replace(middle, notes=(*found.notes, *notes)), *slices)
+        slices, more = self._axial(accept.axial, shared)
+        return (replace(middle, notes=(*found.notes, *more, *notes)), *slices)
 
     def _axial(
         self, wanted: WantedSeries, shared: str
@@ -137,6 +139,8 @@ class Study:
             found = stack(replace(self, instances=tuple(own)), wanted)
         except Refused as refused:
             return (), (*notes, f"No axial slices are used. {refused.refusal.reason}")
+        if len(found.slices) > MOST_AXIAL:
+            return (), (*notes, f"More than {MOST_AXIAL} axial slices: none are used.")
         images = tuple(each.image for each in found.slices)
         return images, (*notes, *(f"Axial: {note}" for note in found.notes))
 
