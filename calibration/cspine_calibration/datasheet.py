@@ -17,6 +17,7 @@ from cspine.onnxfile import read_onnx
 from cspine.onnxtensor import ValueInfo
 from cspine.spec import (
     Classify,
+    Cord,
     Detect,
     Features,
     Grade,
@@ -118,6 +119,7 @@ def read_datasheet(data: bytes, *, model: str, file: str, where: str) -> Datashe
 _PLACES: dict[type[Network], str] = {
     Classify: "one crop a level along the spine",
     Slices: "in the middle of each slice",
+    Cord: "about the canal on an axial slice of each level",
     Features: "in the middle of each slice",
     Grade: "one crop a level along the spine, or a region of a slice",
 }

@@ -7,6 +7,7 @@ import numpy as np
 
 from cspine.findings import Findings
 from cspine.outcome import View
+from cspine.picture.axial import WIDTH, draw_axial
 from cspine.picture.canvas import (
     BACKGROUND,
     GREY,
@@ -45,9 +46,12 @@ def overlay_png(findings: Findings, view: View) -> bytes:
     draw_levels(picture, findings, view, to_display)
     draw_boxes(picture, findings, to_display)
     draw_measurements(picture, findings, to_display)
-    canvas = np.full((HEIGHT, width + PANEL, 3), BACKGROUND, np.uint8)
+    beside = WIDTH if view.axial else 0
+    canvas = np.full((HEIGHT, width + beside + PANEL, 3), BACKGROUND, np.uint8)
     canvas[:, :width] = picture
-    _draw_panel(canvas[:, width:], findings, view.title)
+    if view.axial:
+        draw_axial(canvas[:, width : width + beside], findings, view.axial)
+    _draw_panel(canvas[:, width + beside :], findings, view.title)
     done, png = cv2.imencode(".png", canvas)
     if not done:
         raise RuntimeError("OpenCV could not encode the overlay")

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
 from cspine.codes import Code
+from cspine.cord import CORD
 from cspine.detection.spec import Anchors, DetectorSpec, Predictions, Proposals, Regions
-from cspine.dicom.stacks.wanted import WantedSeries
+from cspine.dicom.stacks.wanted import Modality, Thinning, WantedSeries
 from cspine.fields import (
     Age,
     Identifier,
@@ -290,6 +291,50 @@ class Worst(Struct, frozen=True, kw_only=True, tag="worst", tag_field="kind"):
     note: str
 
 
+class Axial(Struct, frozen=True, kw_only=True, tag="axial", tag_field="kind"):
+    """For each disc level the axial slice through it, if one lies there.
+
+    The spinal canal is looked for ``canal_mm`` behind the middle of the disc.
+    """
+
+    id: Identifier
+    levels_from: Identifier
+    canal_mm: Positive
+
+
+class Cord(Struct, frozen=True, kw_only=True, tag="cord", tag_field="kind"):
+    """A network that places the ends of the cord's two diameters, a map each, on axial slices.
+
+    It looks at a frame about the canal of each level, all levels in one batch. Positions and
+    confidence are those of the maps, as of :class:`Landmarks`.
+    """
+
+    points: ClassVar[tuple[str, ...]] = CORD
+
+    id: Identifier
+    slices_from: Identifier
+    size_px: Size
+    spacing_mm: Positive
+    grey: Grey
+    reach_mm: Positive
+    minimum_confidence: Probability
+    architecture: Architecture
+
+
+class Ratio(Struct, frozen=True, kw_only=True, tag="ratio", tag_field="kind"):
+    """The compression ratio of the cord at each level, or the reason that it is withheld.
+
+    A cord whose diameters are shorter or longer than any is not believed.
+    """
+
+    id: Identifier
+    points_from: Identifier
+    minimum_ap_mm: Positive
+    maximum_ap_mm: Positive
+    minimum_transverse_mm: Positive
+    maximum_transverse_mm: Positive
+
+
 Stage = (
     Screen
     | Segment
@@ -303,15 +348,20 @@ Stage = (
     | Detect
     | Grade
     | Worst
+    | Axial
+    | Cord
+    | Ratio
 )
-Network = Screen | Segment | Classify | Landmarks | Slices | Features | Detect | Grade
-Pictured = Screen | Segment | Classify | Landmarks | Slices | Features | Grade
-Trained = Screen | Segment | Classify | Landmarks | Slices | Detect | Grade
+Network = Screen | Segment | Classify | Landmarks | Slices | Features | Detect | Grade | Cord
+Pictured = Screen | Segment | Classify | Landmarks | Slices | Features | Grade | Cord
+Trained = Screen | Segment | Classify | Landmarks | Slices | Detect | Grade | Cord
 Framed = Screen | Segment | Landmarks | Slices | Features
 Classifier = Classify | Slices | Grade
-Answering = Classify | Measure | Slices | Grade
+Placing = Landmarks | Cord
+Answering = Classify | Measure | Slices | Grade | Ratio
 OfFilms = Screen | Segment | Levels | Classify | Explain | Landmarks | Measure | Grade
 OfStacks = Slices | Features | Detect | Grade | Worst | Explain
+OfTwoStacks = Segment | Levels | Classify | Grade | Explain | Axial | Cord | Ratio
 
 
 class Film(Struct, frozen=True, kw_only=True, tag="lateral", tag_field="view"):
@@ -323,15 +373,38 @@ class Film(Struct, frozen=True, kw_only=True, tag="lateral", tag_field="view"):
 
 
 class Stack(Struct, frozen=True, kw_only=True, tag="stack", tag_field="view"):
-    """Parallel slices of one MR series: which, and how many about its middle are judged."""
+    """Parallel slices of one series: which, and how many of them are judged.
+
+    They are those about its middle; with ``every_mm``, those nearest to places so far apart, from
+    its first slice to its last, and a series that needs more of them is refused.
+    """
+
+    modality: list[Modality]
+    series: WantedSeries
+    judged_slices: Annotated[int, msgspec.Meta(ge=1, le=256)]
+    every_mm: Annotated[float, msgspec.Meta(gt=0, le=100)] | None = None
+    age_years: tuple[Age, Age]
+
+    @property
+    def thinning(self) -> Thinning | None:
+        """Which slices are judged if they are not those about the middle."""
+        return Thinning(self.every_mm, most=self.judged_slices) if self.every_mm else None
+
+
+class Stacks(Struct, frozen=True, kw_only=True, tag="stacks", tag_field="view"):
+    """Two stacks of MR slices in one system of coordinates: a sagittal one and an axial one.
+
+    The sagittal slice in the middle of the canal is judged, and axial slices where its levels lie.
+    Without axial slices what takes only the sagittal one stands.
+    """
 
     modality: list[Literal["MR"]]
-    series: WantedSeries
-    judged_slices: Annotated[int, msgspec.Meta(ge=1, le=64)]
+    sagittal: WantedSeries
+    axial: WantedSeries
     age_years: tuple[Age, Age]
 
 
-Accept = Film | Stack
+Accept = Film | Stack | Stacks
 
 
 class Gate(Struct, frozen=True, kw_only=True):
@@ -420,7 +493,7 @@ class PipelineSpec(Struct, frozen=True, kw_only=True):
         """Return how many crops, slices or regions a network is shown at once, at the most."""
         if isinstance(stage, Detect):
             return stage.proposals.after_nms
-        if not isinstance(stage, Classifier):
+        if not isinstance(stage, Classifier | Cord):
             return 1
         if isinstance(self.accept, Stack):
             return self.accept.judged_slices
