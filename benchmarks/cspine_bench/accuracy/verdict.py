@@ -104,7 +104,7 @@ def answered_levels(bundle: Bundle) -> tuple[str, ...]:
     for stage in bundle.spec.stage:
         if isinstance(stage, Levels):
             names += level_names(stage.vertebrae)
-        if isinstance(stage, Slices | Worst):
+        if isinstance(stage, (Slices, Worst)):
             names.append(stage.question)
     return tuple(names)
 
