@@ -98,7 +98,7 @@ def stack(study: Objects, wanted: WantedSeries, *, thinning: Thinning | None = N
         if _shows_a_neck(read):
             if thinning:
                 _check_stretches(candidate, thinning)
-            elif wanted.orientation == "sagittal":
+            else:
                 _check_middle(candidate, read.middle)
             notes = _notes(found, fitting, place, wanted, thinning)
             return replace(read, notes=notes)
