@@ -156,14 +156,33 @@ def _faults(spec: PipelineSpec) -> Iterator[str]:
             yield f"{count} stages of kind {kind.__name__.lower()!r}, expected at most one"
     if not any(isinstance(stage, Answering) for stage in spec.stage):
         yield "no stage of kind 'classify', 'measure', 'slices' or 'grade', so it answers nothing"
-    looking = OfStacks if isinstance(spec.accept, Stack) else OfFilms
-    for stage in spec.stage:
-        if not isinstance(stage, looking):
-            yield f"stage {stage.id!r} does not look at what [accept] lets in"
+    yield from _accept_faults(spec)
     if not spec.gate.margins:
         yield "gate: no margin, so every candidate would pass"
     yield from _screen_faults(spec)
     yield from _unused_faults(spec)
+
+
+def _accept_faults(spec: PipelineSpec) -> Iterator[str]:
+    """Yield what contradicts the kind of image that is let in."""
+    looking = OfStacks if isinstance(spec.accept, Stack) else OfFilms
+    for stage in spec.stage:
+        if not isinstance(stage, looking):
+            yield f"stage {stage.id!r} does not look at what [accept] lets in"
+        if isinstance(getattr(stage, "grey", None), Window) and spec.accept.modality != ["CT"]:
+            yield f"stage {stage.id!r}: grey of kind 'window' takes Hounsfield units, so CT alone"
+    if isinstance(spec.accept, Stack):
+        yield from _series_faults(spec.accept)
+
+
+def _series_faults(accept: Stack) -> Iterator[str]:
+    if accept.modality != [accept.series.modality]:
+        yield (
+            f"accept.modality = {accept.modality}, but a series with"
+            f"{'' if accept.series.weighting else 'out'} weighting is {accept.series.modality}"
+        )
+    if accept.series.weighting and accept.series.kernel:
+        yield "accept.series.kernel is of CT, and a weighting of MR"
 
 
 def _stage_faults(stage: Stage, seen: dict[str, Stage]) -> Iterator[str]:

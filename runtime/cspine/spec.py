@@ -11,7 +11,7 @@ import msgspec
 
 from cspine.codes import Code
 from cspine.detection.spec import Anchors, DetectorSpec, Predictions, Proposals, Regions
-from cspine.dicom.stacks.wanted import WantedSeries
+from cspine.dicom.stacks.wanted import Modality, Thinning, WantedSeries
 from cspine.fields import (
     Age,
     Identifier,
@@ -323,12 +323,22 @@ class Film(Struct, frozen=True, kw_only=True, tag="lateral", tag_field="view"):
 
 
 class Stack(Struct, frozen=True, kw_only=True, tag="stack", tag_field="view"):
-    """Parallel slices of one MR series: which, and how many about its middle are judged."""
+    """Parallel slices of one series: which, and how many of them are judged.
 
-    modality: list[Literal["MR"]]
+    They are those about its middle; with ``every_mm``, those nearest to places so far apart, from
+    its first slice to its last, and a series that needs more of them is refused.
+    """
+
+    modality: list[Modality]
     series: WantedSeries
-    judged_slices: Annotated[int, msgspec.Meta(ge=1, le=64)]
+    judged_slices: Annotated[int, msgspec.Meta(ge=1, le=256)]
+    every_mm: Annotated[float, msgspec.Meta(gt=0, le=100)] | None = None
     age_years: tuple[Age, Age]
+
+    @property
+    def thinning(self) -> Thinning | None:
+        """Which slices are judged if they are not those about the middle."""
+        return Thinning(self.every_mm, most=self.judged_slices) if self.every_mm else None
 
 
 Accept = Film | Stack

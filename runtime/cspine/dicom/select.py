@@ -84,7 +84,8 @@ class Study:
         Returns
         -------
         sequence of Image
-            A film, or the slices about the middle of a stack, the nearest to it first.
+            A film; or slices of a stack: the one in the middle, then the others by position, to
+            the head if they are axial, to the left if sagittal.
 
         Raises
         ------
@@ -101,10 +102,10 @@ class Study:
         return replace(image, source=source, notes=(*selection.notes, *image.notes))
 
     def _slices(self, accept: Stack) -> Sequence[Image]:
-        admit_age(self.instances[0], accept.age_years)
-        found = stack(self, accept.series)
+        notes = admit_age(self.instances[0], accept.age_years)
+        found = stack(self, accept.series, thinning=accept.thinning)
         middle, *others = found.from_middle(accept.judged_slices)
-        return (replace(middle, notes=found.notes), *others)
+        return (replace(middle, notes=(*found.notes, *notes)), *others)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from cspine.plane import Plane
 from cspine.spec import Accept
 
 MAXIMUM_HEADER_BYTES = 16 << 20
-MAXIMUM_IMAGES = 64  # of a study: as many slices as a pipeline may judge
+MAXIMUM_IMAGES = 256  # of a study: as many slices as a pipeline may judge
 Count = Annotated[int, msgspec.Meta(ge=1, le=MAXIMUM_PIXELS)]
 Shape = tuple[Count, Count]
 _Array = npt.NDArray[Any]

@@ -1,1 +1,1 @@
-"""MR: from a study to the stack of slices that a pipeline judges."""
+"""MR and CT: from a study to the stack of slices that a pipeline judges."""
