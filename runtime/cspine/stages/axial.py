@@ -70,17 +70,15 @@ def find_cuts(spine: Spine, from_mm: Affine, images: Sequence[Image], stage: Axi
         reason = "There are no axial slices in the coordinates of the sagittal one."
         unseen = (_withheld(name, "INCOMPLETE_SET", reason) for name in spine.names)
         return Cuts((), (*unseen, *spine.withheld))
-    half = [_spacing_mm(plane, axial) / 2 for plane in axial]
     found, withheld = [], []
     for disc in spine.discs:
         centre, down, canal = _in_patient(disc, spine, from_mm, sagittal, stage)
         off = [abs(float(plane.to_pixels(centre)[2])) for plane in axial]
-        within = [place for place in range(len(axial)) if off[place] < half[place]]
-        if not within:
+        nearest = int(np.argmin(off))
+        if off[nearest] >= _spacing_mm(axial[nearest], axial) / 2:
             reason = "No axial slice lies within half of their spacing of the disc."
             withheld.append(_withheld(disc.label, "INCOMPLETE_SET", reason))
             continue
-        nearest = min(within, key=off.__getitem__)
         cosine = abs(float(axial[nearest].normal @ down))
         tilt = float(np.degrees(np.arccos(min(cosine, 1.0))))
         found.append(Cut(disc.label, nearest + 1, axial[nearest].to_pixels(canal)[:2], tilt))
