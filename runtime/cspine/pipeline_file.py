@@ -165,14 +165,14 @@ def _faults(spec: PipelineSpec) -> Iterator[str]:
 
 def _accept_faults(spec: PipelineSpec) -> Iterator[str]:
     """Yield what contradicts the kind of image that is let in."""
+    if isinstance(spec.accept, Stack):
+        yield from _series_faults(spec.accept)
     looking = OfStacks if isinstance(spec.accept, Stack) else OfFilms
     for stage in spec.stage:
         if not isinstance(stage, looking):
             yield f"stage {stage.id!r} does not look at what [accept] lets in"
         if isinstance(getattr(stage, "grey", None), Window) and spec.accept.modality != ["CT"]:
             yield f"stage {stage.id!r}: grey of kind 'window' takes Hounsfield units, so CT alone"
-    if isinstance(spec.accept, Stack):
-        yield from _series_faults(spec.accept)
 
 
 def _series_faults(accept: Stack) -> Iterator[str]:
