@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cspine.spec import Gate
+from cspine.gate import Gate
 from cspine_bench.accuracy.answers import Arm, CaseAnswers, Graded, Score
 from cspine_bench.accuracy.evidence import Report
 from cspine_bench.accuracy.judge import judge

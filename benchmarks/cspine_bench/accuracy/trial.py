@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
+from cspine.gate import Gate
 from cspine.geometry import Lines
-from cspine.spec import Gate
 from cspine_bench.accuracy.answers import CaseAnswers
 
 
