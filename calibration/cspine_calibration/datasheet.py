@@ -15,7 +15,7 @@ from cspine.complexity import Complexity, complexity
 from cspine.console import table
 from cspine.onnxfile import read_onnx
 from cspine.onnxtensor import ValueInfo
-from cspine.spec import Classify, Grey, Network, Percentile, Slices
+from cspine.spec import Classify, Grey, Network, Percentile, Slices, Window
 
 _WIDTH = 100
 _GAPS = 3  # reasons that are shown; the JSON has all
@@ -61,6 +61,10 @@ class Pixels:
         if isinstance(self.grey, Percentile):
             low, high = f"{self.grey.low:g}", f"{self.grey.high:g}"
             grey = f"grey levels of percentiles {low} to {high} become 0 to 1, the rest is clipped"
+        elif isinstance(self.grey, Window):
+            half = self.grey.width_hu / 2
+            low, high = f"{self.grey.center_hu - half:g}", f"{self.grey.center_hu + half:g}"
+            grey = f"{low} to {high} HU become 0 to 1, the rest is clipped"
         else:
             grey = "grey levels less their mean, over their standard deviation"
         return f"{rows:g} × {columns:g} mm, {self.place}, {self.spacing_mm:g} mm a pixel; {grey}"

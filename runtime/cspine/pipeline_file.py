@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from cspine.dicom.mr.wanted import WantedSeries
+from cspine.dicom.stacks.wanted import WantedSeries
 from cspine.errors import SpecError, did_you_mean
 from cspine.geometry import needed_points
 from cspine.spec import (
@@ -38,6 +38,7 @@ from cspine.spec import (
     Slices,
     Stack,
     Stage,
+    Window,
 )
 
 if sys.version_info >= (3, 11):
@@ -127,7 +128,7 @@ def _stage_name(stage: object, index: str) -> str:
 
 
 def _known_keys() -> set[str]:
-    parts = (PipelineSpec, Gate, Architecture, Normalise, Percentile, Sign, WantedSeries)
+    parts = (PipelineSpec, Gate, Architecture, Normalise, Percentile, Sign, WantedSeries, Window)
     structs = (*parts, *get_args(Accept), *get_args(Stage))
     return {field.encode_name for struct in structs for field in msgspec.structs.fields(struct)}
 
@@ -146,13 +147,32 @@ def _faults(spec: PipelineSpec) -> Iterator[str]:
             yield f"{count} stages of kind {kind.__name__.lower()!r}, expected at most one"
     if not any(isinstance(stage, Answering) for stage in spec.stage):
         yield "no stage of kind 'classify', 'measure' or 'slices', so it answers nothing"
+    yield from _accept_faults(spec)
+    if not spec.gate.margins:
+        yield "gate: no margin, so every candidate would pass"
+    yield from _screen_faults(spec)
+
+
+def _accept_faults(spec: PipelineSpec) -> Iterator[str]:
+    """Yield what contradicts the kind of image that is let in."""
+    if isinstance(spec.accept, Stack):
+        yield from _series_faults(spec.accept)
     looking = OfStacks if isinstance(spec.accept, Stack) else OfFilms
     for stage in spec.stage:
         if not isinstance(stage, looking):
             yield f"stage {stage.id!r} does not look at what [accept] lets in"
-    if not spec.gate.margins:
-        yield "gate: no margin, so every candidate would pass"
-    yield from _screen_faults(spec)
+        if isinstance(getattr(stage, "grey", None), Window) and spec.accept.modality != ["CT"]:
+            yield f"stage {stage.id!r}: grey of kind 'window' takes Hounsfield units, so CT alone"
+
+
+def _series_faults(accept: Stack) -> Iterator[str]:
+    if accept.modality != [accept.series.modality]:
+        yield (
+            f"accept.modality = {accept.modality}, but a series with"
+            f"{'' if accept.series.weighting else 'out'} weighting is {accept.series.modality}"
+        )
+    if accept.series.weighting and accept.series.kernel:
+        yield "accept.series.kernel is of CT, and a weighting of MR"
 
 
 def _stage_faults(stage: Stage, seen: dict[str, Stage]) -> Iterator[str]:

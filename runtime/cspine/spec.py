@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from cspine.codes import Code
-from cspine.dicom.mr.wanted import WantedSeries
+from cspine.dicom.stacks.wanted import Modality, Thinning, WantedSeries
 from cspine.geometry import C0Line, C2Reference, Lines, bodies_of
 
 Identifier = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
@@ -38,7 +38,14 @@ class Standardise(Struct, frozen=True, kw_only=True, tag="standardise", tag_fiel
     """Subtract the mean of each crop and divide by its standard deviation."""
 
 
-Grey = Percentile | Standardise
+class Window(Struct, frozen=True, kw_only=True, tag="window", tag_field="kind"):
+    """Map a window of Hounsfield units to 0..1 and clip the rest, as VOI LINEAR_EXACT does."""
+
+    center_hu: Annotated[float, msgspec.Meta(ge=-10_000, le=10_000)]
+    width_hu: Annotated[float, msgspec.Meta(gt=0, le=100_000)]
+
+
+Grey = Percentile | Standardise | Window
 
 
 class Normalise(Struct, frozen=True, kw_only=True):
@@ -218,12 +225,22 @@ class Film(Struct, frozen=True, kw_only=True, tag="lateral", tag_field="view"):
 
 
 class Stack(Struct, frozen=True, kw_only=True, tag="stack", tag_field="view"):
-    """Parallel slices of one MR series: which, and how many about its middle are judged."""
+    """Parallel slices of one series: which, and how many of them are judged.
 
-    modality: list[Literal["MR"]]
+    They are those about its middle; with ``every_mm``, those nearest to places so far apart, from
+    its first slice to its last, and a series that needs more of them is refused.
+    """
+
+    modality: list[Modality]
     series: WantedSeries
-    judged_slices: Annotated[int, msgspec.Meta(ge=1, le=64)]
+    judged_slices: Annotated[int, msgspec.Meta(ge=1, le=256)]
+    every_mm: Annotated[float, msgspec.Meta(gt=0, le=100)] | None = None
     age_years: tuple[Age, Age]
+
+    @property
+    def thinning(self) -> Thinning | None:
+        """Which slices are judged if they are not those about the middle."""
+        return Thinning(self.every_mm, most=self.judged_slices) if self.every_mm else None
 
 
 Accept = Film | Stack

@@ -17,7 +17,7 @@ import pytest
 
 from cspine import findings, spec
 from cspine.device import Device
-from cspine.dicom.mr.wanted import WantedSeries
+from cspine.dicom.stacks.wanted import WantedSeries
 from cspine.engines.convolutions import Convolution
 from cspine.engines.layers import Layer, Tensor
 from cspine.engines.store import BuiltOn, EngineManifest
@@ -121,6 +121,7 @@ def test_the_schema_of_evidence_is_current():
         ("stage of kind measure", spec.Measure),
         ("stage of kind slices", spec.Slices),
         ("grey of kind percentile", spec.Percentile),
+        ("grey of kind window", spec.Window),
         ("grey of kind standardise", spec.Standardise),
         ("architecture", spec.Architecture),
         ("manifest.json", Manifest),

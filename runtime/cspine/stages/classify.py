@@ -37,7 +37,7 @@ def classify_feeds(image: Image, maps: Sequence[Affine], stage: Classify) -> dic
     ``maps`` lead from crops to pixels of the image.
     """
     crops = sample(image, maps, size_px=stage.size_px)
-    return {"image": map_grey(crops, stage.grey)[:, None]}
+    return {"image": map_grey(crops, stage.grey, unit=image.unit)[:, None]}
 
 
 def probabilities(outputs: Mapping[str, Array]) -> Floats:
