@@ -18,7 +18,7 @@ from cspine.backends.capability import capability
 from cspine.bundle import Bundle
 from cspine.device import Device
 from cspine.errors import BackendError, BundleError
-from cspine.spec import Gate
+from cspine.gate import Gate
 
 Precision = Literal["fp32", "fp16", "int8"]
 Verdict = Literal["pass", "fail", "inconclusive"]

@@ -10,11 +10,12 @@ import pytest
 
 from cspine.backends import Array, TensorSpec
 from cspine.findings import Identity
+from cspine.gate import Gate
 from cspine.geometry import Lines, sagittal_parameters
 from cspine.pipeline import Pipeline
 from cspine.pipeline_file import load_spec, shipped_spec
 from cspine.session import Session
-from cspine.spec import Gate, Landmarks, PipelineSpec, Screen
+from cspine.spec import Landmarks, PipelineSpec, Screen
 from cspine.stages.frame import frame_map
 from cspine.transform import Affine
 from cspine_bench.accuracy.answers import CaseAnswers, answer

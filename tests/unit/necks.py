@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 import numpy as np
 
+from cspine.gate import Gate
 from cspine.geometry import Lines
-from cspine.spec import Gate
 from cspine_bench.accuracy.answers import Arm, CaseAnswers
 from cspine_bench.accuracy.evidence import Report, Trial
 from cspine_bench.accuracy.judge import judge

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from cspine.errors import ModelError
-from cspine.spec import Gate
+from cspine.gate import Gate
 from cspine_bench.accuracy.again import judged_again
 from cspine_bench.accuracy.answers import Arm, CaseAnswers, Score
 from cspine_bench.accuracy.evidence import (

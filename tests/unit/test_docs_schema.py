@@ -15,7 +15,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from cspine import findings, spec
+from cspine import accept, findings, gate, spec
+from cspine import fields as parts
 from cspine.detection import spec as detector
 from cspine.device import Device
 from cspine.dicom.stacks.wanted import WantedSeries
@@ -94,7 +95,9 @@ def read(heading: str, struct: type[S]) -> S:
 
 def test_schema_is_current():
     published = json.loads((DOCS / "findings.schema.json").read_text(encoding="utf-8"))
-    assert published == json.loads(json.dumps(findings.findings_schema())), f"it is old; run: {REGENERATE}"
+    assert published == json.loads(json.dumps(findings.findings_schema())), (
+        f"it is old; run: {REGENERATE}"
+    )
 
 
 def test_the_schema_of_evidence_is_current():
@@ -108,10 +111,11 @@ def test_the_schema_of_evidence_is_current():
     ("heading", "struct"),
     [
         ("The file", spec.PipelineSpec),
-        ("accept of view lateral", spec.Film),
-        ("accept of view stack", spec.Stack),
+        ("accept of view lateral", accept.Film),
+        ("accept of view stack", accept.Stack),
+        ("accept of view stacks", accept.Stacks),
         ("series", WantedSeries),
-        ("gate", spec.Gate),
+        ("gate", gate.Gate),
         ("stage of kind screen", spec.Screen),
         ("sign", spec.Sign),
         ("stage of kind segment", spec.Segment),
@@ -129,10 +133,13 @@ def test_the_schema_of_evidence_is_current():
         ("predictions", detector.Predictions),
         ("stage of kind grade", spec.Grade),
         ("stage of kind worst", spec.Worst),
-        ("grey of kind percentile", spec.Percentile),
-        ("grey of kind window", spec.Window),
-        ("grey of kind standardise", spec.Standardise),
-        ("architecture", spec.Architecture),
+        ("stage of kind axial", spec.Axial),
+        ("stage of kind cord", spec.Cord),
+        ("stage of kind ratio", spec.Ratio),
+        ("grey of kind percentile", parts.Percentile),
+        ("grey of kind window", parts.Window),
+        ("grey of kind standardise", parts.Standardise),
+        ("architecture", parts.Architecture),
         ("manifest.json", Manifest),
         ("file of a bundle", File),
         ("signature", Signature),

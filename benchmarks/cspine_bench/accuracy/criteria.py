@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from cspine.spec import Gate
+from cspine.gate import Gate
 from cspine_bench.accuracy.answers import CaseAnswers
 from cspine_bench.accuracy.changes import mean_criterion, mean_interval, success_criterion
 from cspine_bench.accuracy.figure import Flags, Floats, Patients

@@ -8,10 +8,10 @@ from typing import Any, Literal
 import msgspec
 
 from cspine.errors import ModelError
+from cspine.gate import Gate
 from cspine.geometry import Lines
 from cspine.precision import FORMAT, Verdict
 from cspine.schema import json_schema
-from cspine.spec import Gate
 from cspine_bench.accuracy.answers import CaseAnswers
 from cspine_bench.accuracy.levels import LevelChange
 from cspine_bench.accuracy.noninferiority import Criterion

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import msgspec
 
+from cspine.accept import Accept
 from cspine.bundle import Bundle
 from cspine.device import installed, this_device
 from cspine.errors import ModelError
@@ -15,7 +16,7 @@ from cspine.files import write_atomic
 from cspine.findings import Refused
 from cspine.pipeline import Pipeline
 from cspine.precision import Choice, evidence_path, fp32
-from cspine.spec import Accept, Levels, Slices, Worst
+from cspine.spec import Levels, Slices, Worst
 from cspine.stages.levels import level_names
 from cspine_bench.accuracy.answers import CaseAnswers, answer, patient_numbers
 from cspine_bench.accuracy.decoded import Decoded
