@@ -16,8 +16,10 @@ class Gate(Struct, frozen=True, kw_only=True):
     the pipeline's threshold, the score agreement, which is 1 less the mean change of a level's
     probability, the Dice of the vertebrae, which takes a set with masks, and the share of refused
     studies among those that must be, which takes a set with such. Of a pipeline that measures it
-    is how much further off the landmarks, and each parameter, may be in the mean, and how much
-    smaller the share of values that are given. What is left out is reported and not judged.
+    is how much further off the landmarks, each parameter and the compression ratio may be in the
+    mean, and how much smaller the share of values that are given. Of one that grades it is how much
+    less the quadratic kappa against the true grades may be; of one that finds regions, the share of
+    FP32's that the candidate may lose or move. What is left out is reported and not judged.
     """
 
     auc_margin: Annotated[float, msgspec.Meta(gt=0, le=0.05)] | None = None
@@ -34,6 +36,9 @@ class Gate(Struct, frozen=True, kw_only=True):
     c1_c7_margin_deg: Positive | None = None
     c2_c7_margin_deg: Positive | None = None
     answer_margin: Share | None = None
+    kappa_margin: Share | None = None
+    ratio_margin: Share | None = None
+    box_margin: Share | None = None
 
     @property
     def margins(self) -> dict[str, float]:
@@ -53,5 +58,8 @@ class Gate(Struct, frozen=True, kw_only=True):
             "C1-C7": self.c1_c7_margin_deg,
             "C2-C7": self.c2_c7_margin_deg,
             "answers": self.answer_margin,
+            "quadratic kappa": self.kappa_margin,
+            "ratio": self.ratio_margin,
+            "boxes": self.box_margin,
         }
         return {name: margin for name, margin in declared.items() if margin is not None}

@@ -20,8 +20,8 @@ from cspine.stages.frame import frame_map
 from cspine.transform import Affine
 from cspine_bench.accuracy.answers import CaseAnswers, answer
 from cspine_bench.accuracy.decoded import Decoded
-from cspine_bench.accuracy.evidence import Trial
 from cspine_bench.accuracy.judge import judge
+from cspine_bench.accuracy.trial import Trial
 from cspine_bench.accuracy.truth import UNITS, measured_lines
 from cspine_bench.cases import Case, read_cases
 from cspine_phantom.cases import write_cases

@@ -30,11 +30,14 @@ from cspine.precision import Evidence, believed
 from cspine.signature import Signature
 from cspine.stages.levels import level_names
 from cspine.tune import Measured, Tuning
-from cspine_bench.accuracy import answers, evidence, figure, levels, points, values
+from cspine_bench.accuracy import answers, boxes, evidence, figure, grades, levels, points, values
 from cspine_bench.accuracy.again import judged_again
+from cspine_bench.accuracy.agreement import ClassAgreement
 from cspine_bench.accuracy.noninferiority import Criterion
 from cspine_bench.accuracy.performance import Performance
+from cspine_bench.accuracy.readers import Readers
 from cspine_bench.accuracy.subgroup import Subgroup
+from cspine_bench.accuracy.symptoms import Symptoms
 from cspine_bench.cases import SPLITS, read_cases
 from cspine_bench.latency import record
 from cspine_calibration.emit import Summary
@@ -161,6 +164,11 @@ def test_the_schema_of_evidence_is_current():
         ("performance on levels", levels.LevelPerformance),
         ("performance on points", points.PointPerformance),
         ("performance on values", values.ValuePerformance),
+        ("performance on grades", grades.GradePerformance),
+        ("performance on regions", boxes.BoxPerformance),
+        ("readers", Readers),
+        ("class agreement", ClassAgreement),
+        ("symptoms", Symptoms),
         ("figure", figure.Figure),
         ("limits", figure.Limits),
         ("extreme", points.Extreme),
@@ -172,6 +180,10 @@ def test_the_schema_of_evidence_is_current():
         ("flip", levels.Flip),
         ("change of points", points.PointChange),
         ("change of values", values.ValueChange),
+        ("change of grades", grades.GradeChange),
+        ("regrade", grades.Regrade),
+        ("change of regions", boxes.BoxChange),
+        ("overlap", boxes.Overlap),
         ("shift", values.Shift),
         ("case", answers.CaseAnswers),
         ("arm", answers.Arm),
