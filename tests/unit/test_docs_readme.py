@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from cspine.accept import Film, Stacks
 from cspine.pipeline_file import SHIPPED, load_spec
-from cspine.spec import Film, PipelineSpec
+from cspine.spec import PipelineSpec
 from cspine_bench.accuracy.evidence import Report, read_evidence
 from cspine_bench.accuracy.figure import Figure
 from cspine_bench.accuracy.levels import LevelPerformance
@@ -73,6 +74,8 @@ def row(spec: PipelineSpec) -> list[str]:
 def taken(spec: PipelineSpec) -> str:
     if isinstance(spec.accept, Film):
         return "lateral radiograph"
+    if isinstance(spec.accept, Stacks):
+        return f"{spec.accept.sagittal.words} MR, {spec.accept.axial.words} MR"
     series = spec.accept.series
     return " ".join(filter(None, (series.orientation, series.weighting, series.modality)))
 
