@@ -246,7 +246,7 @@ def test_stacks_along_discs_that_lean_apart_are_all_used(judge: Callable[[Any], 
     assert "Axial slices that are used: 9, in stacks: 3." in found.notes
 
 
-@pytest.mark.parametrize("tilt", [-15, 8])
+@pytest.mark.parametrize("tilt", [-15, 8, 30])
 def test_the_tilt_of_a_slice_is_said(judge: Callable[[Any], Outcome], tilt: float) -> None:
     found = judge(study(along("C5/6", tilt_deg=tilt))).findings
     said = [each.tilt_deg for each in found.measurements]
@@ -265,6 +265,12 @@ def test_neither_the_form_nor_the_shape_of_a_pixel_changes_a_ratio(
         ]
     flat = judge(study(along(*LEVELS, spacing=(0.6, 0.4)))).findings
     assert ratios(flat) == pytest.approx(ratios(whole.findings), abs=0.05)
+
+
+def test_a_coronal_series_is_not_axial(judge: Callable[[Any], Outcome]) -> None:
+    found = judge(study(along("C5/6", tilt_deg=70))).findings
+    assert found.measurements == ()
+    assert "Axial slices that are used: 0, in stacks: 0." in found.notes
 
 
 def test_a_cord_that_cannot_be_told_is_withheld(spec: PipelineSpec) -> None:
