@@ -75,10 +75,13 @@ def labels(image: Array) -> Array:
 
 
 def ends(image: Array) -> Array:
-    """Tell front, back, left and right as the outermost of what is brightest."""
-    y, x = np.mgrid[: image.shape[2], : image.shape[3]]
-    ways = np.stack([-y, y, x, -x])
-    return np.where(image > 0.5, 3 * ways, -1000)
+    """Tell front, back, left and right as the outermost of what is brightest, near its axes."""
+    bright = image > 0.5
+    counts = np.maximum(bright.sum(axis=(2, 3), keepdims=True), 1)
+    y, x = (at * np.ones_like(image) for at in np.mgrid[: image.shape[2], : image.shape[3]])
+    v, u = (at - (at * bright).sum(axis=(2, 3), keepdims=True) / counts for at in (y, x))
+    ways = np.concatenate([-v - abs(u), v - abs(u), u - abs(v), -u - abs(v)], axis=1)
+    return np.where(bright, 3 * ways, -1000)
 
 
 def grades(image: Array) -> Array:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from cspine.accept import Film
 from cspine.pipeline_file import SHIPPED, load_spec
-from cspine.spec import Film, PipelineSpec
+from cspine.spec import PipelineSpec
 from cspine_bench.accuracy.evidence import Report, read_evidence
 from cspine_bench.accuracy.figure import Figure
 from cspine_bench.accuracy.levels import LevelPerformance
