@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine_phantom.mr.solid import Drawn, bump, smoothed
-from cspine_phantom.mr.tissue import LABEL
 from cspine_phantom.scene.shapes import Points
+from cspine_phantom.volume.solid import Drawn, bump, smoothed
+from cspine_phantom.volume.tissue import LABEL
 
 Depth = NDArray[np.float64]
 """(n,) millimetres behind the line along the back of the bodies."""
