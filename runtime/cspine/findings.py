@@ -14,7 +14,7 @@ import msgspec
 from cspine.codes import Code
 from cspine.schema import json_schema
 
-SCHEMA = 2
+SCHEMA = 3
 
 NOT_FOR_DIAGNOSIS = "Not for diagnosis. Research software; no regulator has cleared it."
 
@@ -86,11 +86,20 @@ class Vertebra(Struct, frozen=True, kw_only=True):
     area_mm2: float
 
 
+class ClassScore(Struct, frozen=True, kw_only=True):
+    """One class of a grading, and how probable it is."""
+
+    label: str
+    probability: float
+
+
 class Level(Struct, frozen=True, kw_only=True):
     """The answer at one disc level.
 
-    ``box_px`` are the four corners (x, y) in pixels of the stored image, zero-based at pixel
-    centres: anterior-cranial, posterior-cranial, posterior-caudal, anterior-caudal.
+    ``grade`` is the most probable of ``classes``, which stand in order of severity; null and empty
+    where there are but two answers. ``box_px`` are the four corners (x, y) in pixels of the stored
+    image, zero-based at pixel centres: anterior-cranial, posterior-cranial, posterior-caudal,
+    anterior-caudal.
     """
 
     label: str
@@ -98,6 +107,8 @@ class Level(Struct, frozen=True, kw_only=True):
     positive: bool
     decision: str
     box_px: Box
+    grade: str | None = None
+    classes: tuple[ClassScore, ...] = ()
 
 
 class Landmark(Struct, frozen=True, kw_only=True):
@@ -128,21 +139,32 @@ class Measurement(Struct, frozen=True, kw_only=True):
 
 
 class SliceScore(Struct, frozen=True, kw_only=True):
-    """What one slice of a stack says, and the corners (x, y) of what was looked at of it."""
+    """What one slice of a stack says, and the corners (x, y) of what was judged of it.
+
+    ``grade`` and ``classes`` are as those of a level.
+    """
 
     source: Source | None
     probability: float
     box_px: Box
+    grade: str | None = None
+    classes: tuple[ClassScore, ...] = ()
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """The answer to a question about the study; the slice in the middle of the stack is first."""
+    """The answer to a question about the study, and first the slice that a picture shows.
+
+    That is the slice in the middle of the stack or, of graded slices, the worst, which the others
+    follow in their order from the feet. ``grade`` and ``classes`` are as those of a level.
+    """
 
     question: str
     probability: float
     positive: bool
     decision: str
     slices: tuple[SliceScore, ...]
+    grade: str | None = None
+    classes: tuple[ClassScore, ...] = ()
 
 
 class Withheld(Struct, frozen=True, kw_only=True):
@@ -159,7 +181,7 @@ class Findings(Struct, frozen=True, kw_only=True):
     ``threshold`` is the classifier's, ``null`` for a pipeline that only measures.
     """
 
-    schema: Literal[2] = 2
+    schema: Literal[3] = 3
     status: Literal["answered", "partial", "refused"]
     refusal: Refusal | None
     source: Source | None

@@ -19,7 +19,7 @@ from cspine.picture.canvas import (
     text,
     wrapped,
 )
-from cspine.picture.decisions import draw_frame, list_decisions
+from cspine.picture.decisions import draw_boxes, list_decisions
 from cspine.picture.heat import draw_heat
 from cspine.picture.levels import draw_levels, list_levels
 from cspine.picture.sagittal import draw_measurements, list_measurements
@@ -43,7 +43,7 @@ def overlay_png(findings: Findings, view: View) -> bytes:
     positive += [each.positive for each in findings.decisions]
     draw_heat(picture, positive, view, to_display)
     draw_levels(picture, findings, view, to_display)
-    draw_frame(picture, findings, view, to_display)
+    draw_boxes(picture, findings, to_display)
     draw_measurements(picture, findings, to_display)
     canvas = np.full((HEIGHT, width + PANEL, 3), BACKGROUND, np.uint8)
     canvas[:, :width] = picture

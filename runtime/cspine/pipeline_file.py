@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
 
-from cspine.dicom.mr.wanted import WantedSeries
+from cspine.detection.spec import Anchors, Predictions, Proposals, Regions
+from cspine.dicom.stacks.wanted import WantedSeries
 from cspine.errors import SpecError, did_you_mean
 from cspine.geometry import needed_points
 from cspine.spec import (
@@ -23,8 +24,11 @@ from cspine.spec import (
     Answering,
     Architecture,
     Classify,
+    Detect,
     Explain,
+    Features,
     Gate,
+    Grade,
     Landmarks,
     Levels,
     Measure,
@@ -38,6 +42,8 @@ from cspine.spec import (
     Slices,
     Stack,
     Stage,
+    Window,
+    Worst,
 )
 
 if sys.version_info >= (3, 11):
@@ -52,8 +58,11 @@ _TAGGED: dict[str, Any] = {"view": Accept, "kind": Stage}
 _REFERENCES: dict[type, tuple[str, tuple[type, ...]]] = {
     Levels: ("masks_from", (Segment,)),
     Classify: ("crops_from", (Levels,)),
-    Explain: ("map_from", (Classify, Slices)),
+    Explain: ("map_from", (Classify, Slices, Grade)),
     Measure: ("points_from", (Landmarks,)),
+    Detect: ("features_from", (Features,)),
+    Grade: ("crops_from", (Levels, Detect)),
+    Worst: ("grades_from", (Grade,)),
 }
 
 
@@ -127,8 +136,9 @@ def _stage_name(stage: object, index: str) -> str:
 
 
 def _known_keys() -> set[str]:
-    parts = (PipelineSpec, Gate, Architecture, Normalise, Percentile, Sign, WantedSeries)
-    structs = (*parts, *get_args(Accept), *get_args(Stage))
+    parts = (PipelineSpec, Gate, Architecture, Normalise, Percentile, Sign, WantedSeries, Window)
+    detector = (Anchors, Proposals, Regions, Predictions)
+    structs = (*parts, *detector, *get_args(Accept), *get_args(Stage))
     return {field.encode_name for struct in structs for field in msgspec.structs.fields(struct)}
 
 
@@ -145,14 +155,34 @@ def _faults(spec: PipelineSpec) -> Iterator[str]:
         if count > 1:
             yield f"{count} stages of kind {kind.__name__.lower()!r}, expected at most one"
     if not any(isinstance(stage, Answering) for stage in spec.stage):
-        yield "no stage of kind 'classify', 'measure' or 'slices', so it answers nothing"
+        yield "no stage of kind 'classify', 'measure', 'slices' or 'grade', so it answers nothing"
+    yield from _accept_faults(spec)
+    if not spec.gate.margins:
+        yield "gate: no margin, so every candidate would pass"
+    yield from _screen_faults(spec)
+    yield from _unused_faults(spec)
+
+
+def _accept_faults(spec: PipelineSpec) -> Iterator[str]:
+    """Yield what contradicts the kind of image that is let in."""
+    if isinstance(spec.accept, Stack):
+        yield from _series_faults(spec.accept)
     looking = OfStacks if isinstance(spec.accept, Stack) else OfFilms
     for stage in spec.stage:
         if not isinstance(stage, looking):
             yield f"stage {stage.id!r} does not look at what [accept] lets in"
-    if not spec.gate.margins:
-        yield "gate: no margin, so every candidate would pass"
-    yield from _screen_faults(spec)
+        if isinstance(getattr(stage, "grey", None), Window) and spec.accept.modality != ["CT"]:
+            yield f"stage {stage.id!r}: grey of kind 'window' takes Hounsfield units, so CT alone"
+
+
+def _series_faults(accept: Stack) -> Iterator[str]:
+    if accept.modality != [accept.series.modality]:
+        yield (
+            f"accept.modality = {accept.modality}, but a series with"
+            f"{'' if accept.series.weighting else 'out'} weighting is {accept.series.modality}"
+        )
+    if accept.series.weighting and accept.series.kernel:
+        yield "accept.series.kernel is of CT, and a weighting of MR"
 
 
 def _stage_faults(stage: Stage, seen: dict[str, Stage]) -> Iterator[str]:
@@ -170,10 +200,8 @@ def _stage_faults(stage: Stage, seen: dict[str, Stage]) -> Iterator[str]:
                 f"{key} = {target!r} is no {names} stage before it"
                 f"{did_you_mean(target, _of_kind(seen, kinds))}"
             )
-    if isinstance(stage, Levels):
-        yield from _level_faults(stage, getattr(seen.get(stage.masks_from), "labels", []))
-    if isinstance(stage, Measure):
-        yield from _measure_faults(stage, getattr(seen.get(stage.points_from), "points", []))
+    if type(stage) in _FAULTS:
+        yield from _FAULTS[type(stage)](stage, seen)
     normalise = getattr(getattr(stage, "architecture", None), "normalise", None)
     if normalise and len(normalise.mean) != len(normalise.std):
         yield (
@@ -185,7 +213,8 @@ def _stage_faults(stage: Stage, seen: dict[str, Stage]) -> Iterator[str]:
         yield f"grey.low = {grey.low} is not below grey.high = {grey.high}"
 
 
-def _level_faults(stage: Levels, labels: Sequence[str]) -> Iterator[str]:
+def _level_faults(stage: Levels, seen: dict[str, Stage]) -> Iterator[str]:
+    labels: Sequence[str] = getattr(seen.get(stage.masks_from), "labels", [])
     for label in [*stage.vertebrae, stage.posterior]:
         if label not in labels:
             yield (
@@ -197,7 +226,8 @@ def _level_faults(stage: Levels, labels: Sequence[str]) -> Iterator[str]:
         yield "minimum_pitch_mm is not below maximum_pitch_mm"
 
 
-def _measure_faults(stage: Measure, points: Sequence[str]) -> Iterator[str]:
+def _measure_faults(stage: Measure, seen: dict[str, Stage]) -> Iterator[str]:
+    points: Sequence[str] = getattr(seen.get(stage.points_from), "points", [])
     for name, needs in needed_points(stage.lines).items():
         for point in sorted(needs - set(points)):
             yield f"{name} needs the point {point!r}, which {stage.points_from!r} does not have"
@@ -205,6 +235,58 @@ def _measure_faults(stage: Measure, points: Sequence[str]) -> Iterator[str]:
         yield f"a point of {stage.points_from!r} stands twice"
     if stage.minimum_depth_mm >= stage.maximum_depth_mm:
         yield "minimum_depth_mm is not below maximum_depth_mm"
+
+
+def _detect_faults(stage: Detect, seen: dict[str, Stage]) -> Iterator[str]:
+    features = seen.get(stage.features_from)
+    if isinstance(features, Features):
+        try:
+            stage.detector(features)
+        except ValueError as error:
+            yield str(error)
+    if stage.predictions.labels != 2:
+        yield (
+            f"predictions.labels = {stage.predictions.labels}, expected 2: the background and the "
+            "one region that is looked for"
+        )
+    if stage.architecture.normalise:
+        yield "architecture.normalise: a detector has its own, which is in the network"
+
+
+def _grade_faults(stage: Grade) -> Iterator[str]:
+    if len(set(stage.classes)) < len(stage.classes):
+        yield "classes must stand once each"
+    for label in stage.positive:
+        if label not in stage.classes:
+            known = did_you_mean(label, stage.classes)
+            yield f"positive: {label!r} is none of {', '.join(stage.classes)}{known}"
+    if not stage.positive or not stage.negative:
+        yield "positive must name some of the classes and not all"
+
+
+def _worst_faults(stage: Worst, seen: dict[str, Stage]) -> Iterator[str]:
+    grade = seen.get(stage.grades_from)
+    if isinstance(grade, Grade) and isinstance(seen.get(grade.crops_from), Levels):
+        yield f"grades_from = {stage.grades_from!r} grades levels, expected one that grades slices"
+    if stage.adjacent > stage.minimum_slices:
+        yield f"adjacent = {stage.adjacent} is above minimum_slices = {stage.minimum_slices}"
+
+
+_FAULTS: Mapping[type[Stage], Callable[[Any, dict[str, Stage]], Iterator[str]]] = {
+    Levels: _level_faults,
+    Measure: _measure_faults,
+    Detect: _detect_faults,
+    Grade: lambda stage, _: _grade_faults(stage),
+    Worst: _worst_faults,
+}
+
+
+def _unused_faults(spec: PipelineSpec) -> Iterator[str]:
+    """Yield what would be computed and not be said."""
+    if spec.has(Features) and not spec.has(Detect):
+        yield "no stage of kind 'detect' takes what the stage of kind 'features' finds"
+    if spec.has(Detect) and not spec.has(Worst):
+        yield "no stage of kind 'worst' makes one answer of what is found on slices"
 
 
 def _screen_faults(spec: PipelineSpec) -> Iterator[str]:

@@ -16,12 +16,15 @@ import pytest
 from pydicom.dataset import Dataset
 
 import cspine
+import ct_series
+import mr_series
 from cspine.dicom.isolate import IsolatedReader
 from cspine.dicom.select import Readable, find_studies
+from cspine.dicom.stacks.wanted import WantedSeries
 from cspine.errors import StudyError
 from cspine.findings import Refused, Source
 from cspine.image import Image
-from cspine.spec import Accept, PipelineSpec
+from cspine.spec import Accept, PipelineSpec, Stack
 
 Save = Callable[[Dataset], Path]
 GIB = 1 << 30
@@ -84,6 +87,40 @@ def test_another_process_says_the_same(
         for one, other in zip(isolated, studies, strict=True):
             assert told(one, spec.accept) == told(other, spec.accept)
     (folder.parent / "cd.zip").unlink()
+
+
+MR_CUTS = mr_series.sagittal(mr_series.neck(), spacing_mm=(3.5, 1.0, 1.0), tilt_deg=7)
+CT_CUTS = ct_series.axial(ct_series.neck(), tilt_deg=7, gantry=True)
+T2 = WantedSeries(orientation="sagittal", weighting="T2", minimum_slices=7, minimum_field_mm=99)
+CT = WantedSeries(orientation="axial", minimum_slices=7, minimum_field_mm=75)
+STACKS = {
+    "MR": (
+        mr_series.classic(MR_CUTS),
+        Stack(modality=["MR"], series=T2, judged_slices=5, age_years=(18, 100)),
+    ),
+    "CT": (
+        ct_series.classic(CT_CUTS),
+        Stack(modality=["CT"], series=CT, judged_slices=9, every_mm=3.0, age_years=(18, 100)),
+    ),
+}
+
+
+@pytest.mark.parametrize("modality", STACKS)
+def test_slices_come_from_another_process_with_their_planes(
+    reader: IsolatedReader, tmp_path: Path, modality: str
+) -> None:
+    datasets, accept = STACKS[modality]
+    for number, dataset in enumerate(datasets):
+        dataset.save_as(tmp_path / f"{number}.dcm", enforce_file_format=True)
+    (study,), (isolated,) = find_studies([tmp_path])[0], reader.find_studies([tmp_path])[0]
+    for one, other in zip(isolated.images(accept), study.images(accept), strict=True):
+        assert np.array_equal(one.pixels, other.pixels)
+        assert (one.spacing, one.source, one.notes) == (other.spacing, other.source, other.notes)
+        assert one.unit == other.unit == ("HU" if modality == "CT" else None)
+        assert one.plane
+        assert other.plane
+        for name, value in vars(other.plane).items():
+            assert np.array_equal(getattr(one.plane, name), value), name
 
 
 def test_studies_can_be_asked_in_any_order_and_again(
@@ -298,7 +335,8 @@ NAMED = {
 SHOWING = {
     "type": "Showing", "left": 0, "dtype": "uint8", "shape": [2, 2], "span": None,
     "spacing": {"row_mm": 1.0, "column_mm": 1.0, "flag": "unknown"}, "facing": None,
-    "source": None, "notes": [], "step": 1, "stored_shape": None,
+    "source": None, "notes": [], "step": 1, "stored_shape": None, "plane": None,
+    "unit": None,
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cspine.codes import precedence
+from cspine.dicom.stacks.wanted import Thinning
 from cspine.errors import SpecError
 from cspine.geometry import LANDMARKS
 from cspine.pipeline_file import load_spec, parse_spec, shipped_spec
@@ -21,10 +22,14 @@ from cspine.spec import (
     PipelineSpec,
     Screen,
     Segment,
+    Slices,
+    Stack,
+    Window,
 )
 
 OWN = Path(__file__).parents[2] / "docs" / "pipelines" / "xray-neck.toml"
 SHIPPED = shipped_spec("xray-compression").read_text()
+OPLL = shipped_spec("mr-opll").read_text()
 KEYS = (
     "name title intended_use modality body_part id size_px spacing_mm grey low high labels "
     "factory masks_from vertebrae posterior minimum_area_mm2 minimum_pitch_mm maximum_pitch_mm "
@@ -47,7 +52,7 @@ def test_the_shipped_pipeline_says_what_it_is(spec: PipelineSpec) -> None:
     assert [type(stage) for stage in spec.stage] == [Screen, Segment, Levels, Classify, Explain]
     assert [stage.id for stage in spec.networks] == ["screen", "localise", "classify"]
     assert spec.screen is spec.stage[0]
-    assert spec.largest_batch == 6
+    assert [spec.largest_batch(stage) for stage in spec.networks] == [1, 1, 6]
     assert 0 < spec.only(Classify).threshold < 1
     assert isinstance(spec.accept, Film)
 
@@ -57,7 +62,8 @@ def test_a_pipeline_may_measure_and_classify_nothing() -> None:
     assert [type(stage) for stage in spec.stage] == [Screen, Landmarks, Measure]
     assert [stage.id for stage in spec.networks] == ["screen", "landmarks"]
     assert spec.vertebrae == ("C2", "C3", "C4", "C5", "C6", "C7", "T1")
-    assert (spec.threshold, spec.largest_batch) == (None, 1)
+    assert spec.threshold is None
+    assert {spec.largest_batch(stage) for stage in spec.networks} == {1}
     assert tuple(spec.only(Landmarks).points) == LANDMARKS
 
 
@@ -95,7 +101,7 @@ def test_a_broken_rule_of_measuring_is_told(old: str, new: str, message: str) ->
 def test_what_answers_nothing_is_no_pipeline() -> None:
     text = shipped_spec("xray-sagittal").read_text()
     start, end = text.index('[[stage]]\nid = "measure"'), text.index("# The margins of")
-    with pytest.raises(SpecError, match="no stage of kind 'classify', 'measure' or"):
+    with pytest.raises(SpecError, match="no stage of kind 'classify', 'measure',"):
         parse_spec((text[:start] + text[end:]).encode(), where="p.toml")
     with pytest.raises(SpecError, match="gate: no margin, so every candidate would pass"):
         parse_spec((text.split("[gate]")[0] + "[gate]\n").encode(), where="p.toml")
@@ -158,6 +164,57 @@ def test_a_misspelt_key_fails_and_is_mended(key: str) -> None:
 @pytest.mark.parametrize("table", ["accept", "gate", "stage.architecture", "stage.sign"])
 def test_a_misspelt_table_fails_and_is_mended(table: str) -> None:
     assert fault(f"[{table}]", f"[{table}s]").endswith(f"did you mean {table.split('.')[-1]!r}?")
+
+
+CT = """view = "stack"
+modality = ["CT"]
+series = { orientation = "axial", kernel = "soft", minimum_slices = 20, minimum_field_mm = 90.0 }
+judged_slices = 64
+every_mm = 3.0
+age_years = [18, 100]
+"""
+WINDOW = 'grey = { kind = "window", center_hu = 300.0, width_hu = 1500.0 }'
+HEADED, STAGES = OPLL.split("[accept]")[0], OPLL[OPLL.index("[[stage]]") :]
+OF_CT = f"{HEADED}[accept]\n{CT}\n" + STAGES.replace('grey = { kind = "standardise" }', WINDOW)
+
+
+def test_a_pipeline_of_ct_says_which_slices_and_how_they_are_windowed() -> None:
+    read = parse_spec(OF_CT.encode(), where="p.toml")
+    assert isinstance(read.accept, Stack)
+    assert read.accept.series.modality == "CT"
+    assert read.accept.thinning == Thinning(every_mm=3.0, most=64)
+    (looking, _) = read.stage
+    assert isinstance(looking, Slices)
+    assert looking.grey == Window(center_hu=300, width_hu=1500)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('["CT"]', '["MR"]', "accept.modality = ['MR'], but a series without weighting is CT"),
+        ('["CT"]', "[]", "accept.modality = [], but a series without weighting is CT"),
+        ('kernel = "soft"', 'weighting = "T2"', "but a series with weighting is MR"),
+        ('kernel = "soft"', 'kernel = "hard"', "Invalid enum value 'hard'"),
+        ("every_mm = 3.0", "every_mm = inf", "Expected `float` <= 100.0"),
+        ("width_hu = 1500.0", "width_hu = 0.0", "Expected `float` > 0.0"),
+        ("center_hu", "centre_hu", "did you mean 'center_hu'?"),
+        ("1500.0", "nan", "width_hu"),
+        ("center_hu = 300.0", "center_hu = inf", "Expected `float` <= 10000.0"),
+        ("center_hu = 300.0", "center_hu = nan", "center_hu"),
+    ],
+)
+def test_a_pipeline_of_ct_is_checked(old: str, new: str, message: str) -> None:
+    assert old in OF_CT
+    with pytest.raises(SpecError) as caught:
+        parse_spec(OF_CT.replace(old, new).encode(), where="p.toml")
+    assert message in str(caught.value)
+
+
+def test_a_window_is_of_ct_alone() -> None:
+    for pipeline, grey in ((OPLL, "standardise"), (SHIPPED, "percentile")):
+        told = re.sub(rf'grey = {{ kind = "{grey}".*', WINDOW, pipeline)
+        with pytest.raises(SpecError, match="'window' takes Hounsfield units, so CT alone"):
+            parse_spec(told.encode(), where="p.toml")
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from cspine.dicom.dataset import pixels_forgotten, source_of
 from cspine.dicom.element import uid
 from cspine.dicom.identity import distinct, of_one_patient, source_now
 from cspine.dicom.media import Listing, dicom_files
-from cspine.dicom.mr.choice import stack
 from cspine.dicom.rank import Rank, number_of, rank_of, reason
 from cspine.dicom.read import read_image
+from cspine.dicom.stacks.choice import stack
 from cspine.errors import StudyError
 from cspine.findings import Refused, Source
 from cspine.image import Image
@@ -84,7 +84,8 @@ class Study:
         Returns
         -------
         sequence of Image
-            A film, or the slices about the middle of a stack, the nearest to it first.
+            A film; or slices of a stack: the one in the middle, then the others by position, to
+            the head if they are axial, to the left if sagittal.
 
         Raises
         ------
@@ -101,10 +102,10 @@ class Study:
         return replace(image, source=source, notes=(*selection.notes, *image.notes))
 
     def _slices(self, accept: Stack) -> Sequence[Image]:
-        admit_age(self.instances[0], accept.age_years)
-        found = stack(self, accept.series)
+        notes = admit_age(self.instances[0], accept.age_years)
+        found = stack(self, accept.series, thinning=accept.thinning)
         middle, *others = found.from_middle(accept.judged_slices)
-        return (replace(middle, notes=found.notes), *others)
+        return (replace(middle, notes=(*found.notes, *notes)), *others)
 
 
 @dataclass(frozen=True)
