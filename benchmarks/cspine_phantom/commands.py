@@ -17,6 +17,8 @@ from cspine.pipeline_file import load_spec, shipped_spec
 from cspine_bench.cases import SPLITS
 from cspine_phantom.faults.film import FAULTS, UNFIT
 from cspine_phantom.imaging.aim import Header
+from cspine_phantom.mr.cases import KINDS as MR_KINDS
+from cspine_phantom.mr.cases import Kind as MrKind
 from cspine_phantom.mr.faults import FAULTS as MR_FAULTS
 
 _ARMS = ("input", "study", "pixels", "pydicom", "decoder")
@@ -142,6 +144,13 @@ def xray(
     show_default=True,
     help="Add so many studies of each fault; all must be refused.",
 )
+@click.option(
+    "--disease",
+    type=click.Choice(MR_KINDS),
+    default="OPLL",
+    show_default=True,
+    help="One answer a patient, or a grade and a compression ratio a level.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 @json_option
 def mr(
@@ -151,10 +160,11 @@ def mr(
     splits: dict[str, int],
     faults: tuple[str, ...],
     unfit: int,
+    disease: MrKind,
     output: Path,
     as_json: bool,
 ) -> None:
-    """Write a case set of sagittal MR studies of the neck, on all cores.
+    """Write a case set of MR studies of the neck, on all cores.
 
     A study has sagittal T2 and T1 series, some have STIR, axial T2 and a localiser beside them.
     The same seed gives the same patients; different seeds give different ones.
@@ -163,6 +173,7 @@ def mr(
     Example:
       cspine phantom mr --patients 300 --unfit 5 --seed 7 -o build/mr-cases
       cspine phantom mr --splits train=500,calibration=24,tuning=50,test=300 --seed 8 -o build/mr
+      cspine phantom mr --disease stenosis --patients 300 --seed 9 -o build/stenosis
     """
     from cspine_phantom.mr.cases import write_splits
 
@@ -172,7 +183,9 @@ def mr(
     if (output / "cases.csv").exists():
         raise ModelError(f"{output}: holds a case set already; choose another place")
     wanted = splits if patients is None else {split: patients}
-    path = write_splits(output, splits=wanted, seed=seed, faults=faults, progress=counter("study"))
+    path = write_splits(
+        output, splits=wanted, seed=seed, kind=disease, faults=faults, progress=counter("study")
+    )
     studies = sum(wanted.values()) + len(wanted) * len(faults)
     if as_json:
         emit_json({"cases": str(path), "studies": studies})

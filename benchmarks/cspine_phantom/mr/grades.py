@@ -125,7 +125,8 @@ def _read(at: NDArray[np.float64]) -> NDArray[np.float64]:
         for edge in THRESHOLDS
     ]
     at_least = np.array([np.ones_like(at), *above, np.zeros_like(at)])
-    return (at_least[:-1] - at_least[1:]).T
+    each: NDArray[np.float64] = (at_least[:-1] - at_least[1:]).T
+    return each
 
 
 def _grades(values: NDArray[np.float64]) -> list[int]:

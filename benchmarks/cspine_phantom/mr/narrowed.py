@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cspine_phantom.mr.grades import THRESHOLDS, Narrowing
+from cspine_phantom.patients import LEVELS
 from cspine_phantom.volume.canal import GAP_MM, Canal, Depth
 from cspine_phantom.volume.column import Column
 from cspine_phantom.volume.course import course
-from cspine_phantom.mr.grades import THRESHOLDS, Narrowing
-from cspine_phantom.patients import LEVELS
 
 REACH_MM = 4.0
 

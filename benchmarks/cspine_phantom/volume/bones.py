@@ -44,9 +44,7 @@ def arches(column: Column, *, rng: np.random.Generator) -> list[Solid]:
         root = pose.place([(w - 2.0, -0.55 * h), (w + 4.0, -0.5 * h), (w + 4.0, 0.25 * h),
                            (w - 2.0, 0.3 * h)])  # fmt: skip
         solids += _bone(rounded(root), middle_mm=11.5, half_mm=2.8, power=4.0)
-        solids += _bone(
-            process, half_mm=3.6 if index else 5.0, power=3.0, cortex_mm=0.7, mask=mask
-        )
+        solids += _bone(process, half_mm=3.6 if index else 5.0, power=3.0, cortex_mm=0.7, mask=mask)
     return [*solids, *_atlas(column)]
 
 
