@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +18,7 @@ from cspine_phantom.mr.grades import POSITIVE
 from cspine_phantom.mr.scanners import Scanner
 from cspine_phantom.mr.study import mr_phantom
 from cspine_phantom.patients import LEVELS, Patient
-from cspine_phantom.plan import planned
+from cspine_phantom.plan import csv_of, planned
 from cspine_phantom.pool import spread
 
 Kind = Literal["OPLL", "stenosis"]
@@ -103,7 +101,7 @@ def write_splits(
     jobs = [_Job(folder, seed, number, split, fault) for number, (split, fault) in enumerate(plan)]
     rows = spread(_write_graded if kind == "stenosis" else _write_case, jobs, progress=progress)
     header = COLUMNS[kind]
-    write_atomic(table, _csv(header, ([row.get(name, "") for name in header] for row in rows)))
+    write_atomic(table, csv_of(header, ([row.get(name, "") for name in header] for row in rows)))
     return table
 
 
@@ -144,7 +142,9 @@ def _write_graded(job: _Job) -> dict[str, object]:
     fast = [cv2.IMWRITE_PNG_COMPRESSION, 1]
     if not cv2.imwrite(str(job.folder / mask), case.mask, fast):
         raise OSError(f"cannot write {job.folder / mask}")
-    (job.folder / cord).write_bytes(_csv(("level", "point", "x_mm", "y_mm", "z_mm"), _places(case)))
+    (job.folder / cord).write_bytes(
+        csv_of(("level", "point", "x_mm", "y_mm", "z_mm"), _places(case))
+    )
     found = case.narrowing
     columns: dict[str, Iterable[object]] = {
         "": (int(grade >= POSITIVE) for grade in found.grades),
@@ -198,9 +198,3 @@ def _save(patient: Patient, datasets: Sequence[Dataset], folder: Path) -> None:
     places = rng.permutation(len(datasets)).tolist()
     for place, ds in zip(places, datasets, strict=True):
         ds.save_as(folder / f"{place:04d}.dcm", enforce_file_format=True)
-
-
-def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    return text.getvalue().encode()
