@@ -13,7 +13,7 @@ from cspine.bundle import Bundle, emission_of, emission_path, fp32_path, table_p
 from cspine.device import this_device, tools
 from cspine.errors import BundleError, CspineError, ModelError
 from cspine.files import sha256
-from cspine.spec import Network
+from cspine.spec import Detect, Features, Network, PipelineSpec
 from cspine_bench.cases import CaseSet, study_digest
 from cspine_calibration.emit import emit
 from cspine_calibration.observe import Observer
@@ -84,7 +84,8 @@ def calibrate(
         _check_answered(state)
         tables = {
             stage.id: observers[stage.id].table(
-                set_digest=cases.digest, preprocessing_digest=preprocessing_digest(stage)
+                set_digest=cases.digest,
+                preprocessing_digest=preprocessing_digest(bundle.spec, stage),
             )
             for stage in bundle.spec.networks
         }
@@ -219,7 +220,7 @@ def read_table(bundle: Bundle, stage: Network) -> CalibrationTable:
             f"run: cspine calibrate {bundle.path} --set DIR"
         )
     table = CalibrationTable.from_bytes(bundle.read(name))
-    if table.preprocessing_digest != preprocessing_digest(stage):
+    if table.preprocessing_digest != preprocessing_digest(bundle.spec, stage):
         raise BundleError(
             f"{bundle.path}: stage {stage.id!r} was calibrated with another preprocessing than "
             f"the pipeline file has now; run: cspine calibrate {bundle.path} --set DIR"
@@ -227,6 +228,13 @@ def read_table(bundle: Bundle, stage: Network) -> CalibrationTable:
     return table
 
 
-def preprocessing_digest(stage: Network) -> str:
-    """Digest what shapes a network's input: size, spacing and grey levels."""
-    return sha256(msgspec.json.encode([stage.size_px, stage.spacing_mm, stage.grey]))
+def preprocessing_digest(spec: PipelineSpec, stage: Network) -> str:
+    """Digest what shapes a network's input: size, spacing and grey levels.
+
+    Of the second network of a detector it is these of the first, and how regions are cut.
+    """
+    if not isinstance(stage, Detect):
+        return sha256(msgspec.json.encode([stage.size_px, stage.spacing_mm, stage.grey]))
+    first: Features = spec.only(Features)
+    cut = [first.anchors, stage.proposals, stage.regions]
+    return sha256(msgspec.json.encode([preprocessing_digest(spec, first), *cut]))

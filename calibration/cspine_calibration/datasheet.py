@@ -15,7 +15,19 @@ from cspine.complexity import Complexity, complexity
 from cspine.console import table
 from cspine.onnxfile import read_onnx
 from cspine.onnxtensor import ValueInfo
-from cspine.spec import Classify, Grey, Network, Percentile, Slices
+from cspine.spec import (
+    Classify,
+    Cord,
+    Detect,
+    Features,
+    Grade,
+    Grey,
+    Network,
+    Percentile,
+    Pictured,
+    Slices,
+    Window,
+)
 
 _WIDTH = 100
 _GAPS = 3  # reasons that are shown; the JSON has all
@@ -61,6 +73,10 @@ class Pixels:
         if isinstance(self.grey, Percentile):
             low, high = f"{self.grey.low:g}", f"{self.grey.high:g}"
             grey = f"grey levels of percentiles {low} to {high} become 0 to 1, the rest is clipped"
+        elif isinstance(self.grey, Window):
+            half = self.grey.width_hu / 2
+            low, high = f"{self.grey.center_hu - half:g}", f"{self.grey.center_hu + half:g}"
+            grey = f"{low} to {high} HU become 0 to 1, the rest is clipped"
         else:
             grey = "grey levels less their mean, over their standard deviation"
         return f"{rows:g} × {columns:g} mm, {self.place}, {self.spacing_mm:g} mm a pixel; {grey}"
@@ -68,11 +84,14 @@ class Pixels:
 
 @dataclass(frozen=True)
 class StageSheet:
-    """The models of one stage, FP32 first, and what they are fed."""
+    """The models of one stage, FP32 first, and what they are fed.
+
+    ``pixels`` is ``None`` of a network that is fed what another one made.
+    """
 
     stage: str
     kind: str
-    pixels: Pixels
+    pixels: Pixels | None
     models: tuple[Datasheet, ...]
 
     def facts(self) -> dict[str, Any]:
@@ -80,7 +99,7 @@ class StageSheet:
         return {
             "stage": self.stage,
             "kind": self.kind,
-            "pixels": asdict(self.pixels),
+            "pixels": asdict(self.pixels) if self.pixels else None,
             "models": [each.facts() for each in self.models],
         }
 
@@ -100,6 +119,9 @@ def read_datasheet(data: bytes, *, model: str, file: str, where: str) -> Datashe
 _PLACES: dict[type[Network], str] = {
     Classify: "one crop a level along the spine",
     Slices: "in the middle of each slice",
+    Cord: "about the canal on an axial slice of each level",
+    Features: "in the middle of each slice",
+    Grade: "one crop a level along the spine, or a region of a slice",
 }
 
 
@@ -112,12 +134,17 @@ def stage_sheets(bundle: Bundle) -> list[StageSheet]:
         If a file is no ONNX model.
     """
     return [
-        StageSheet(stage.id, _kind(stage), pixels(stage), tuple(_models(bundle, stage.id)))
+        StageSheet(
+            stage.id,
+            _kind(stage),
+            None if isinstance(stage, Detect) else pixels(stage),
+            tuple(_models(bundle, stage.id)),
+        )
         for stage in bundle.spec.networks
     ]
 
 
-def pixels(stage: Network) -> Pixels:
+def pixels(stage: Pictured) -> Pixels:
     """Return what a pixel of a stage's input means, from the pipeline file."""
     rows, columns = stage.size_px
     return Pixels(

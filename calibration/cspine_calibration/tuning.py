@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from cspine.backends import Backend, open_backend
+from cspine.backends import Array, Backend, open_backend
 from cspine.backends.recorder import Recorder
 from cspine.bundle import Bundle
 from cspine.errors import ModelError
@@ -30,7 +30,8 @@ def tune(
     """Return the tables with the estimator of each tensor, and the digests of the studies used.
 
     The first :data:`MOST_STUDIES` cases are used, each network seeing of them what it will see on a
-    device.
+    device. Of a network that runs several times for a study, as for each slice, the middle run is
+    taken.
 
     Raises
     ------
@@ -43,19 +44,23 @@ def tune(
     }
     pipeline = fp32_pipeline(bundle, recorders)
     digests: list[str] = []
+    feeds: dict[str, list[Mapping[str, Array]]] = {name: [] for name in recorders}
     for case in cases.cases[:MOST_STUDIES]:
         study = case.read()
         pipeline.run(study)
         digests.append(study_digest(study))
+        for name, recorder in recorders.items():
+            feeds[name] += recorder.feeds[len(recorder.feeds) // 2 :][:1]
+            recorder.feeds.clear()
     pipeline.close()
     found: dict[str, CalibrationTable] = {}
-    for name, recorder in recorders.items():
-        if not recorder.feeds:
+    for name, seen in feeds.items():
+        if not seen:
             raise ModelError(
                 f"stage {name!r}: no study of split 'tuning' reaches it, so nothing can be tuned"
             )
         found[name] = tuned(
-            bundle.model(name), tables[name], recorder.feeds, threads=threads, progress=progress
+            bundle.model(name), tables[name], seen, threads=threads, progress=progress
         )
     return found, tuple(digests)
 

@@ -1,8 +1,8 @@
 """The network that a checkpoint belongs to, built from its description in the pipeline file.
 
-A factory is code, and runs when it is called. So only networks by name, of three libraries, are
-built without being asked; every other factory has to be allowed by the person who exports. None
-brings weights of its own: they would come from the internet, and hide what a checkpoint lacks.
+A factory is code, and runs when it is called. So only networks by name, of three libraries and our
+own, are built without being asked; every other factory has to be allowed by the person who exports.
+None brings weights of its own: they would come from the internet, and hide what a checkpoint lacks.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from cspine.detection.spec import DetectorSpec
 from cspine.device import installed
 from cspine.errors import ModelError, did_you_mean, missing_extra
 from cspine.files import sha256
@@ -27,6 +28,7 @@ except ImportError as error:
 # The extra that brings each library.
 _EXTRAS = {"monai": "export", "timm": "zoo", "torchvision": "zoo"}
 _PACKAGES = (
+    "cspine_export.detectors",
     "monai.networks.nets",
     "timm.models",
     "torchvision.models",
@@ -43,17 +45,24 @@ _WEIGHTLESS: dict[str, object] = {
 }
 
 
-def build_network(architecture: Architecture, *, allowed: Collection[str] = ()) -> nn.Module:
+def build_network(
+    architecture: Architecture,
+    *,
+    allowed: Collection[str] = (),
+    detector: DetectorSpec | None = None,
+) -> nn.Module:
     """Build a network with fresh weights.
 
     Parameters
     ----------
     architecture
-        ``factory`` is ``package:name``: a class of ``monai.networks.nets``, a model that
-        ``timm.models`` or ``torchvision.models`` lists, or ``package.module:factory`` of the
-        user's own.
+        ``factory`` is ``package:name``: ``cspine_export.detectors:faster_rcnn``, a class of
+        ``monai.networks.nets``, a model that ``timm.models`` or ``torchvision.models`` lists, or
+        ``package.module:factory`` of the user's own.
     allowed
         Factories of the user's own that may run.
+    detector
+        The numbers of a detector's stages, for a factory that takes them.
 
     Raises
     ------
@@ -73,6 +82,8 @@ def build_network(architecture: Architecture, *, allowed: Collection[str] = ()) 
     if factory is None or (known is not None and name not in known):
         raise ModelError(f"{package} has no network {name!r}{did_you_mean(name, known or ())}")
     arguments = {**_weightless(factory), **architecture.arguments}
+    if detector is not None and "detector" in _parameters(factory):
+        arguments["detector"] = detector
     for key, value in _WEIGHTLESS.items():
         if key in arguments and arguments[key] not in (value, None, False):
             raise ModelError(
@@ -92,6 +103,8 @@ def source_of(architecture: Architecture) -> dict[str, str]:
     """Return what the network was built by: the library's version, or the digest of the code."""
     package = architecture.factory.partition(":")[0]
     library = package.partition(".")[0]
+    if library == "cspine_export":
+        library = "monai"  # which its networks are made of; our own version is there anyway
     if version := installed(library):
         return {library: version}
     file = _module(package).__file__
@@ -120,6 +133,8 @@ def _module(package: str) -> ModuleType:
 
 def _known(package: str, module: ModuleType) -> list[str]:
     """Return the networks of a library by name; its other functions may load, or fetch."""
+    if package == "cspine_export.detectors":
+        return ["faster_rcnn"]
     if package == "timm.models":
         return [str(name) for name in module.list_models()]
     if package.startswith("torchvision."):
@@ -134,8 +149,12 @@ def _known(package: str, module: ModuleType) -> list[str]:
 
 def _weightless(factory: Callable[..., Any]) -> dict[str, object]:
     """Return the arguments that keep a factory from fetching weights, of those that it takes."""
-    try:
-        parameters = inspect.signature(factory).parameters
-    except ValueError:  # of a function in C, which no network's is
-        return {}
+    parameters = _parameters(factory)
     return {name: value for name, value in _WEIGHTLESS.items() if name in parameters}
+
+
+def _parameters(factory: Callable[..., Any]) -> Collection[str]:
+    try:
+        return inspect.signature(factory).parameters
+    except ValueError:  # of a function in C, which no network's is
+        return ()

@@ -25,7 +25,7 @@ from cspine_export.graph.exporters import EXPORTERS
 from cspine_export.graph.interface import Interface
 from cspine_export.graph.operator_set import OPSET
 from cspine_export.parity import Parity, compare, random_feeds, reference_of
-from cspine_export.stage_network import stage_network
+from cspine_export.stage_network import networks_of
 
 _TOOLS = ("cspine", "numpy", "onnx", "onnxruntime", "onnxscript", "torch")
 
@@ -40,7 +40,7 @@ def export(
     exporters: Collection[str] = tuple(EXPORTERS),
     allowed: Collection[str] = (),
 ) -> Bundle:
-    """Export one checkpoint per network stage and bundle the graphs.
+    """Export one checkpoint per network stage, or for both of a detector, and bundle the graphs.
 
     Parameters
     ----------
@@ -69,12 +69,15 @@ def export(
     spec = load_spec(pipeline)
     text = pipeline.read_bytes()
     _check_stages(spec, checkpoints)
-    networks, origins = {}, {}
-    for stage in spec.networks:
-        network = build_network(stage.architecture, allowed=allowed)
+    networks: dict[str, Any] = {}
+    origins: dict[str, Origin] = {}
+    for stage in spec.trainings:
+        network = build_network(
+            stage.architecture, allowed=allowed, detector=spec.detector_of(stage)
+        )
         part = (parts or {}).get(stage.id)
         origins[stage.id] = load_checkpoint(network, checkpoints[stage.id], part=part)
-        networks[stage.id] = stage_network(network, stage)
+        networks |= networks_of(network, stage, spec)
     graphs = {
         stage.id: to_onnx(networks[stage.id], Interface.of(stage), exporters=exporters)
         for stage in spec.networks
@@ -95,9 +98,10 @@ def export(
         _check_parity(stage, parities)
         path = fp32_path(stage.id)
         files[path] = graphs[stage.id].data
+        trained = spec.trained(stage)
         provenance[path] = {
-            **_provenance(origins[stage.id], graphs[stage.id], parities),
-            **_made_by(stage.architecture),
+            **_provenance(origins[trained.id], graphs[stage.id], parities),
+            **_made_by(trained.architecture),
         }
     return write_bundle(to, files, provenance)
 
@@ -122,7 +126,7 @@ def _run(spec: PipelineSpec, recorders: Mapping[str, Recorder], studies: Sequenc
 
 
 def _check_stages(spec: PipelineSpec, checkpoints: Mapping[str, Path]) -> None:
-    stages = [stage.id for stage in spec.networks]
+    stages = [stage.id for stage in spec.trainings]
     for name in checkpoints:
         if name not in stages:
             raise ModelError(

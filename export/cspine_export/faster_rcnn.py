@@ -14,6 +14,8 @@ from typing import Any
 
 from cspine.detection.spec import Anchors, DetectorSpec, Predictions, Proposals, Regions
 from cspine.errors import ModelError, missing_extra
+from cspine_export.detector_parts import FeaturesNetwork, HeadNetwork
+from cspine_export.detectors import Detector
 from cspine_export.faster_rcnn_parts import check_parts, check_size
 from cspine_export.pyramid import for_one_size
 
@@ -22,6 +24,12 @@ try:
     from torch import Tensor, nn
 except ImportError as error:
     raise ModelError(missing_extra("torch", "export")) from error
+try:
+    from torchvision.models.detection import FasterRCNN
+    from torchvision.models.detection.anchor_utils import AnchorGenerator
+    from torchvision.ops import MultiScaleRoIAlign
+except ImportError as error:
+    raise ModelError(missing_extra("torchvision", "zoo")) from error
 
 # Written into RoIHeads.postprocess_detections, where no attribute says it.
 SMALLEST_DETECTION_PX = 1e-2
@@ -72,38 +80,6 @@ class Normalised(nn.Module):
         return {"0": maps} if isinstance(maps, Tensor) else dict(maps)
 
 
-class Features(nn.Module):
-    """Backbone and proposal head; anchors run over map, row, column, shape."""
-
-    def __init__(self, backbone: Normalised, head: nn.Module, *, anchors: int) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.head = head
-        self._anchors = anchors
-
-    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Return the maps, objectness and deltas."""
-        maps = list(self.backbone(image).values())
-        logits, deltas = self.head(maps)
-        objectness = torch.cat([_cell_by_cell(part) for part in logits], 1)
-        boxes = torch.cat([_cell_by_cell(part) for part in deltas], 1)
-        return *maps, objectness, boxes.reshape(-1, self._anchors, 4)
-
-
-class Head(nn.Module):
-    """The box head and its predictor."""
-
-    def __init__(self, roi_heads: Any) -> None:
-        super().__init__()
-        self.box_head = roi_heads.box_head
-        self.box_predictor = roi_heads.box_predictor
-
-    def forward(self, regions: Tensor) -> tuple[Tensor, Tensor]:
-        """Return class logits and box deltas."""
-        logits, deltas = self.box_predictor(self.box_head(regions))
-        return logits, deltas
-
-
 def split(model: Any, *, size_px: tuple[int, int], channels: int = 1) -> Split:
     """Split a detector at its proposals and its RoIAlign.
 
@@ -137,7 +113,7 @@ def split(model: Any, *, size_px: tuple[int, int], channels: int = 1) -> Split:
         maps = backbone(image)
         anchors = _anchors(model.rpn, maps, size_px)
         regions = _regions(model.roi_heads.box_roi_pool, maps, size_px)
-        head = Head(model.roi_heads)
+        head = HeadNetwork(model.roi_heads.box_head, model.roi_heads.box_predictor)
         spec = DetectorSpec(
             size_px=size_px,
             anchors=anchors,
@@ -145,14 +121,52 @@ def split(model: Any, *, size_px: tuple[int, int], channels: int = 1) -> Split:
             regions=regions,
             predictions=_predictions(model.roi_heads, _labels(head, regions)),
         )
-    features = Features(backbone, model.rpn.head, anchors=spec.anchor_count)
+    features = FeaturesNetwork(backbone, model.rpn.head, anchors=spec.anchor_count)
     outputs = (*map(_map_name, maps), "objectness", "deltas")
     return Split(features.eval(), outputs, head.eval(), spec)
 
 
-def _cell_by_cell(values: Tensor) -> Tensor:
-    """Return (N, shapes, rows, columns) as (N, rows x columns x shapes)."""
-    return values.permute(0, 2, 3, 1).flatten(1)
+def joined(parts: Detector, spec: DetectorSpec) -> Any:
+    """Return torchvision's ``FasterRCNN`` around parts, which it shares, for their training.
+
+    Parameters
+    ----------
+    spec
+        The numbers of the pipeline file that the parts were made with. What holds in a training
+        alone is torchvision's default, and is set on what is returned.
+    """
+    proposals, regions, predictions = spec.proposals, spec.regions, spec.predictions
+    model = FasterRCNN(
+        parts.backbone,
+        min_size=min(spec.size_px),
+        max_size=max(spec.size_px),
+        image_mean=[0.0],
+        image_std=[1.0],
+        rpn_anchor_generator=AnchorGenerator(
+            tuple(each.sizes_px for each in spec.anchors),
+            tuple(each.aspect_ratios for each in spec.anchors),
+        ),
+        rpn_head=parts.rpn_head,
+        rpn_pre_nms_top_n_test=proposals.before_nms,
+        rpn_post_nms_top_n_test=proposals.after_nms,
+        rpn_nms_thresh=proposals.nms_threshold,
+        rpn_score_thresh=proposals.score_threshold,
+        box_roi_pool=MultiScaleRoIAlign(
+            list(regions.maps),
+            regions.size,
+            regions.sampling_ratio,
+            canonical_scale=regions.canonical_scale_px,
+            canonical_level=regions.canonical_level,
+        ),
+        box_head=parts.box_head,
+        box_predictor=parts.box_predictor,
+        box_score_thresh=predictions.score_threshold,
+        box_nms_thresh=predictions.nms_threshold,
+        box_detections_per_img=predictions.per_image,
+        bbox_reg_weights=predictions.weights,
+    )
+    model.rpn.min_size = proposals.minimum_side_px
+    return model
 
 
 def _map_name(name: str) -> str:
@@ -191,7 +205,7 @@ def _anchors(rpn: Any, maps: Mapping[str, Tensor], size_px: tuple[int, int]) -> 
     return made
 
 
-def _labels(head: Head, regions: Regions) -> int:
+def _labels(head: HeadNetwork, regions: Regions) -> int:
     logits, deltas = head(torch.zeros((2, regions.channels, *regions.size)))
     labels = int(logits.shape[-1])
     _check_shapes("roi_heads.box_predictor", (logits, deltas), ((2, labels), (2, 4 * labels)))

@@ -19,6 +19,7 @@ LARGEST_CHANGE: Mapping[Meaning | None, float] = {
     "labels": 1e-3,  # pixels where two labels are as likely may fall to either
     "probabilities": 1e-4,
     "positions": 1e-3,
+    "classes": 1e-4,
     None: 0.0,
 }
 
@@ -44,9 +45,9 @@ class Parity:
     meaning
         What the output decides, as :class:`~.graph.interface.Interface` has it.
     change
-        Of labels, the largest share of a batch's pixels with another one; of probabilities, the
-        largest difference; of positions, the largest part of a map's softmax that moved; 0 for an
-        output that decides nothing.
+        Of labels, the largest share of a batch's pixels with another one; of probabilities and
+        classes, the largest difference; of positions, the largest part of a map's softmax that
+        moved; 0 for an output that decides nothing.
     """
 
     output: str
@@ -73,6 +74,7 @@ _CHANGES = {
     "labels": "{:.2g} of the pixels labelled otherwise",
     "probabilities": "a probability by {:.2g}",
     "positions": "{:.2g} of a map moved",
+    "classes": "a class's probability by {:.2g}",
 }
 
 
@@ -166,7 +168,11 @@ def _change(expected: Array, got: Array, meaning: Meaning | None) -> float:
         return float(np.abs(_sigmoid(expected) - _sigmoid(got)).max())
     if meaning == "positions":
         # Half of what differs: where a share lies, another one lacks it.
-        return float(np.abs(_softmax(expected) - _softmax(got)).sum((2, 3)).max() / 2)
+        return float(
+            np.abs(_softmax(expected, (2, 3)) - _softmax(got, (2, 3))).sum((2, 3)).max() / 2
+        )
+    if meaning == "classes":
+        return float(np.abs(_softmax(expected, (1,)) - _softmax(got, (1,))).max())
     return 0.0
 
 
@@ -174,9 +180,9 @@ def _sigmoid(logits: Array) -> Array:
     return np.asarray(0.5 * (1 + np.tanh(logits / 2)))  # which overflows nowhere
 
 
-def _softmax(maps: Array) -> Array:
-    odds = np.exp(maps.astype(np.float64) - maps.max((2, 3), keepdims=True))
-    return np.asarray(odds / odds.sum((2, 3), keepdims=True))
+def _softmax(values: Array, axes: tuple[int, ...]) -> Array:
+    odds = np.exp(values.astype(np.float64) - values.max(axes, keepdims=True))
+    return np.asarray(odds / odds.sum(axes, keepdims=True))
 
 
 def _relative(error: float, values: list[Array]) -> float:

@@ -6,8 +6,25 @@ import torch
 from torch import Tensor, nn
 
 from cspine.errors import ModelError
-from cspine.spec import Landmarks, Network, Normalise, Screen, Segment
+from cspine.spec import (
+    Classify,
+    Cord,
+    Detect,
+    Features,
+    Grade,
+    Landmarks,
+    Normalise,
+    PipelineSpec,
+    Placing,
+    Screen,
+    Segment,
+    Slices,
+    Trained,
+)
+from cspine_export.detector_networks import detector_networks
 from cspine_export.graph.interface import Interface
+
+OneNetwork = Screen | Segment | Classify | Landmarks | Slices | Grade | Cord
 
 
 class GreyInput(nn.Module):
@@ -37,7 +54,20 @@ class GreyInput(nn.Module):
         return torch.as_tensor(self.network((image - self.mean) / self.std))
 
 
-def stage_network(network: nn.Module, stage: Network) -> nn.Module:
+def networks_of(network: nn.Module, stage: Trained, spec: PipelineSpec) -> dict[str, nn.Module]:
+    """Return what a checkpoint's network runs, by stage id: itself, or the two of a detector.
+
+    Raises
+    ------
+    ModelError
+        If it is not what the stages say.
+    """
+    if isinstance(stage, Detect):
+        return detector_networks(network, spec.only(Features), stage)
+    return {stage.id: stage_network(network, stage)}
+
+
+def stage_network(network: nn.Module, stage: OneNetwork) -> nn.Module:
     """Return a network in evaluation mode, as the stage feeds it.
 
     Raises
@@ -69,11 +99,13 @@ def stage_network(network: nn.Module, stage: Network) -> nn.Module:
     return network
 
 
-def _wanted(stage: Network, batch: int) -> tuple[str, tuple[int, ...]]:
+def _wanted(stage: OneNetwork, batch: int) -> tuple[str, tuple[int, ...]]:
     if isinstance(stage, Screen):
         return "signs", (batch, len(stage.sign))
     if isinstance(stage, Segment):
         return "labels", (batch, len(stage.labels), *stage.size_px)
-    if isinstance(stage, Landmarks):
+    if isinstance(stage, Placing):
         return "points", (batch, len(stage.points), *stage.size_px)
+    if isinstance(stage, Grade):
+        return "classes", (batch, len(stage.classes))
     return "logit of the positive class", (batch, 1)

@@ -14,7 +14,7 @@ import msgspec
 from cspine.codes import Code
 from cspine.schema import json_schema
 
-SCHEMA = 2
+SCHEMA = 3
 
 NOT_FOR_DIAGNOSIS = "Not for diagnosis. Research software; no regulator has cleared it."
 
@@ -86,11 +86,20 @@ class Vertebra(Struct, frozen=True, kw_only=True):
     area_mm2: float
 
 
+class ClassScore(Struct, frozen=True, kw_only=True):
+    """One class of a grading, and how probable it is."""
+
+    label: str
+    probability: float
+
+
 class Level(Struct, frozen=True, kw_only=True):
     """The answer at one disc level.
 
-    ``box_px`` are the four corners (x, y) in pixels of the stored image, zero-based at pixel
-    centres: anterior-cranial, posterior-cranial, posterior-caudal, anterior-caudal.
+    ``grade`` is the most probable of ``classes``, which stand in order of severity; null and empty
+    where there are but two answers. ``box_px`` are the four corners (x, y) in pixels of the stored
+    image, zero-based at pixel centres: anterior-cranial, posterior-cranial, posterior-caudal,
+    anterior-caudal.
     """
 
     label: str
@@ -98,6 +107,8 @@ class Level(Struct, frozen=True, kw_only=True):
     positive: bool
     decision: str
     box_px: Box
+    grade: str | None = None
+    classes: tuple[ClassScore, ...] = ()
 
 
 class Landmark(Struct, frozen=True, kw_only=True):
@@ -117,32 +128,54 @@ class Measurement(Struct, frozen=True, kw_only=True):
     ``definition`` says between which lines it was taken, and ``lines_px`` where they lie: each from
     one (x, y) to another, in pixels as those of a landmark; what is measured to stands first.
     ``calibration`` is that of the spacing, for a length; ``null`` for what does not depend on it.
+    ``level`` is where it was taken; ``source`` is the slice it was taken on, where that is another
+    than the findings', and its lines lie there as it hangs: front up, the patient's left on the
+    right. ``tilt_deg`` is the angle between that slice and the plane of the level's disc.
     """
 
     name: str
     value: float
-    unit: Literal["mm", "%", "deg"]
+    unit: Literal["mm", "%", "deg", "1"]
     definition: str
     lines_px: tuple[tuple[tuple[float, float], tuple[float, float]], ...]
     calibration: Calibration | None
+    level: str | None = None
+    source: Source | None = None
+    tilt_deg: float | None = None
+
+    @property
+    def shown(self) -> str:
+        """The value as a person reads it."""
+        return f"{self.value:.2f}" if self.unit == "1" else f"{self.value:.1f} {self.unit}"
 
 
 class SliceScore(Struct, frozen=True, kw_only=True):
-    """What one slice of a stack says, and the corners (x, y) of what was looked at of it."""
+    """What one slice of a stack says, and the corners (x, y) of what was judged of it.
+
+    ``grade`` and ``classes`` are as those of a level.
+    """
 
     source: Source | None
     probability: float
     box_px: Box
+    grade: str | None = None
+    classes: tuple[ClassScore, ...] = ()
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """The answer to a question about the study; the slice in the middle of the stack is first."""
+    """The answer to a question about the study, and first the slice that a picture shows.
+
+    That is the slice in the middle of the stack or, of graded slices, the worst, which the others
+    follow in their order from the feet. ``grade`` and ``classes`` are as those of a level.
+    """
 
     question: str
     probability: float
     positive: bool
     decision: str
     slices: tuple[SliceScore, ...]
+    grade: str | None = None
+    classes: tuple[ClassScore, ...] = ()
 
 
 class Withheld(Struct, frozen=True, kw_only=True):
@@ -159,7 +192,7 @@ class Findings(Struct, frozen=True, kw_only=True):
     ``threshold`` is the classifier's, ``null`` for a pipeline that only measures.
     """
 
-    schema: Literal[2] = 2
+    schema: Literal[3] = 3
     status: Literal["answered", "partial", "refused"]
     refusal: Refusal | None
     source: Source | None

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cspine.findings import Source, Spacing
+from cspine.plane import Plane
 
 Facing = Literal["left", "right"]
+Unit = Literal["HU"]
 Floats = npt.NDArray[np.float32]
 Words = npt.NDArray[Any]
 
@@ -45,7 +47,7 @@ class Image:
     ----------
     pixels
         Shape (rows, columns), not to be written to. Words as they are stored where ``grey`` says
-        what they mean, else float32 levels: bone brighter than air, on an arbitrary scale.
+        what they mean, else float32 levels: bone brighter than air, or as measured.
     spacing
         Millimetres between pixel centres and their calibration flag.
     facing
@@ -60,6 +62,10 @@ class Image:
         Every how many pixels of the stored image one of ``pixels`` lies, from the first on.
     stored_shape
         (rows, columns) of the stored image; ``None`` if that is the shape of ``pixels``.
+    plane
+        Where the pixels lie in the patient; ``None`` if nothing says, as on a radiograph.
+    unit
+        What levels are measured in: Hounsfield units on CT; ``None`` if their scale is arbitrary.
     """
 
     pixels: npt.NDArray[Any]
@@ -70,6 +76,8 @@ class Image:
     grey: GreyScale | None = None
     step: int = 1
     stored_shape: tuple[int, int] | None = None
+    plane: Plane | None = None
+    unit: Unit | None = None
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -34,15 +34,18 @@ class View:
     title
         What the pipeline is about.
     image
-        The radiograph.
+        The radiograph, or the slice that is shown.
     labelled
         The localiser's label map; ``None`` where there is no localiser.
     crops
-        Per answered level the map from its crop's pixels to the image's.
+        Of each answered level, or of the slice that is shown, the map from the crop's pixels to the
+        image's.
     crop_px
         (rows, columns) of a crop.
     heat
-        Class activation maps, shape (levels, rows, columns), in logits, one per crop.
+        Class activation maps, shape (crops, rows, columns), in logits, one per crop.
+    axial
+        The axial slice where the cord is most compressed; ``None`` where none was measured.
     """
 
     title: str
@@ -51,6 +54,7 @@ class View:
     crops: tuple[Affine, ...] = ()
     crop_px: tuple[int, int] = (0, 0)
     heat: Floats | None = None
+    axial: Image | None = None
 
 
 @dataclass

@@ -7,6 +7,7 @@ import numpy as np
 
 from cspine.findings import Findings
 from cspine.outcome import View
+from cspine.picture.axial import WIDTH, draw_axial
 from cspine.picture.canvas import (
     BACKGROUND,
     GREY,
@@ -19,7 +20,7 @@ from cspine.picture.canvas import (
     text,
     wrapped,
 )
-from cspine.picture.decisions import draw_frame, list_decisions
+from cspine.picture.decisions import draw_boxes, list_decisions
 from cspine.picture.heat import draw_heat
 from cspine.picture.levels import draw_levels, list_levels
 from cspine.picture.sagittal import draw_measurements, list_measurements
@@ -43,11 +44,14 @@ def overlay_png(findings: Findings, view: View) -> bytes:
     positive += [each.positive for each in findings.decisions]
     draw_heat(picture, positive, view, to_display)
     draw_levels(picture, findings, view, to_display)
-    draw_frame(picture, findings, view, to_display)
+    draw_boxes(picture, findings, to_display)
     draw_measurements(picture, findings, to_display)
-    canvas = np.full((HEIGHT, width + PANEL, 3), BACKGROUND, np.uint8)
+    beside = WIDTH if view.axial else 0
+    canvas = np.full((HEIGHT, width + beside + PANEL, 3), BACKGROUND, np.uint8)
     canvas[:, :width] = picture
-    _draw_panel(canvas[:, width:], findings, view.title)
+    if view.axial:
+        draw_axial(canvas[:, width : width + beside], findings, view.axial)
+    _draw_panel(canvas[:, width + beside :], findings, view.title)
     done, png = cv2.imencode(".png", canvas)
     if not done:
         raise RuntimeError("OpenCV could not encode the overlay")

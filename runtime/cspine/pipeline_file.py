@@ -9,35 +9,47 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
 
-from cspine.dicom.mr.wanted import WantedSeries
+from cspine.detection.spec import Anchors, Predictions, Proposals, Regions
+from cspine.dicom.stacks.wanted import WantedSeries
 from cspine.errors import SpecError, did_you_mean
 from cspine.geometry import needed_points
 from cspine.spec import (
     Accept,
     Answering,
     Architecture,
+    Axial,
     Classify,
+    Cord,
+    Detect,
     Explain,
+    Features,
+    Film,
     Gate,
+    Grade,
     Landmarks,
     Levels,
     Measure,
     Normalise,
     OfFilms,
     OfStacks,
+    OfTwoStacks,
     Percentile,
     PipelineSpec,
+    Ratio,
     Segment,
     Sign,
     Slices,
     Stack,
+    Stacks,
     Stage,
+    Window,
+    Worst,
 )
 
 if sys.version_info >= (3, 11):
@@ -52,9 +64,16 @@ _TAGGED: dict[str, Any] = {"view": Accept, "kind": Stage}
 _REFERENCES: dict[type, tuple[str, tuple[type, ...]]] = {
     Levels: ("masks_from", (Segment,)),
     Classify: ("crops_from", (Levels,)),
-    Explain: ("map_from", (Classify, Slices)),
+    Explain: ("map_from", (Classify, Slices, Grade)),
     Measure: ("points_from", (Landmarks,)),
+    Axial: ("levels_from", (Levels,)),
+    Cord: ("slices_from", (Axial,)),
+    Ratio: ("points_from", (Cord,)),
+    Detect: ("features_from", (Features,)),
+    Grade: ("crops_from", (Levels, Detect)),
+    Worst: ("grades_from", (Grade,)),
 }
+_LOOKING: dict[type, Any] = {Film: OfFilms, Stack: OfStacks, Stacks: OfTwoStacks}
 
 
 def load_spec(path: Path) -> PipelineSpec:
@@ -127,8 +146,9 @@ def _stage_name(stage: object, index: str) -> str:
 
 
 def _known_keys() -> set[str]:
-    parts = (PipelineSpec, Gate, Architecture, Normalise, Percentile, Sign, WantedSeries)
-    structs = (*parts, *get_args(Accept), *get_args(Stage))
+    parts = (PipelineSpec, Gate, Architecture, Normalise, Percentile, Sign, WantedSeries, Window)
+    detector = (Anchors, Proposals, Regions, Predictions)
+    structs = (*parts, *detector, *get_args(Accept), *get_args(Stage))
     return {field.encode_name for struct in structs for field in msgspec.structs.fields(struct)}
 
 
@@ -145,35 +165,52 @@ def _faults(spec: PipelineSpec) -> Iterator[str]:
         if count > 1:
             yield f"{count} stages of kind {kind.__name__.lower()!r}, expected at most one"
     if not any(isinstance(stage, Answering) for stage in spec.stage):
-        yield "no stage of kind 'classify', 'measure' or 'slices', so it answers nothing"
-    looking = OfStacks if isinstance(spec.accept, Stack) else OfFilms
-    for stage in spec.stage:
-        if not isinstance(stage, looking):
-            yield f"stage {stage.id!r} does not look at what [accept] lets in"
+        kinds = "'classify', 'measure', 'slices', 'grade' or 'ratio'"
+        yield f"no stage of kind {kinds}, so it answers nothing"
+    yield from _accept_faults(spec)
     if not spec.gate.margins:
         yield "gate: no margin, so every candidate would pass"
     yield from _screen_faults(spec)
+    yield from _unused_faults(spec)
+
+
+def _accept_faults(spec: PipelineSpec) -> Iterator[str]:
+    """Yield what contradicts the kind of image that is let in."""
+    for stage in spec.stage:
+        if not isinstance(stage, _LOOKING[type(spec.accept)]):
+            yield f"stage {stage.id!r} does not look at what [accept] lets in"
+        if isinstance(getattr(stage, "grey", None), Window) and spec.accept.modality != ["CT"]:
+            yield f"stage {stage.id!r}: grey of kind 'window' takes Hounsfield units, so CT alone"
+    youngest, oldest = spec.accept.age_years
+    if youngest > oldest:
+        yield f"accept.age_years: {youngest} is above {oldest}"
+    match spec.accept:
+        case Stack(series=series):
+            yield from _series_faults("series", series, spec.accept.modality)
+        case Stacks():
+            for wanted in ("sagittal", "axial"):
+                series = getattr(spec.accept, wanted)
+                yield from _series_faults(wanted, series, spec.accept.modality)
+                if series.orientation != wanted:
+                    yield f"accept.{wanted}.orientation is {series.orientation!r}"
+
+
+def _series_faults(key: str, series: WantedSeries, modality: Sequence[str]) -> Iterator[str]:
+    if modality != [series.modality]:
+        yield (
+            f"accept.modality = {modality}, but a series with"
+            f"{'' if series.weighting else 'out'} weighting is {series.modality}"
+        )
+    if series.weighting and series.kernel:
+        yield f"accept.{key}.kernel is of CT, and a weighting of MR"
 
 
 def _stage_faults(stage: Stage, seen: dict[str, Stage]) -> Iterator[str]:
     """Yield what is wrong with one stage, given those before it."""
-    for field in msgspec.structs.fields(stage):
-        value = getattr(stage, field.name)
-        if isinstance(value, float) and not math.isfinite(value):
-            yield f"{field.name} = {value} is no finite number"
-    if type(stage) in _REFERENCES:
-        key, kinds = _REFERENCES[type(stage)]
-        target = getattr(stage, key)
-        if not isinstance(seen.get(target), kinds):
-            names = " or ".join(kind.__name__.lower() for kind in kinds)
-            yield (
-                f"{key} = {target!r} is no {names} stage before it"
-                f"{did_you_mean(target, _of_kind(seen, kinds))}"
-            )
-    if isinstance(stage, Levels):
-        yield from _level_faults(stage, getattr(seen.get(stage.masks_from), "labels", []))
-    if isinstance(stage, Measure):
-        yield from _measure_faults(stage, getattr(seen.get(stage.points_from), "points", []))
+    yield from _number_faults(stage)
+    yield from _reference_faults(stage, seen)
+    if type(stage) in _FAULTS:
+        yield from _FAULTS[type(stage)](stage, seen)
     normalise = getattr(getattr(stage, "architecture", None), "normalise", None)
     if normalise and len(normalise.mean) != len(normalise.std):
         yield (
@@ -185,7 +222,33 @@ def _stage_faults(stage: Stage, seen: dict[str, Stage]) -> Iterator[str]:
         yield f"grey.low = {grey.low} is not below grey.high = {grey.high}"
 
 
-def _level_faults(stage: Levels, labels: Sequence[str]) -> Iterator[str]:
+def _number_faults(stage: Stage) -> Iterator[str]:
+    names = [field.name for field in msgspec.structs.fields(stage)]
+    for name in names:
+        value = getattr(stage, name)
+        if isinstance(value, float) and not math.isfinite(value):
+            yield f"{name} = {value} is no finite number"
+    for name in names:
+        largest = name.replace("minimum_", "maximum_")
+        if name != largest in names and getattr(stage, name) >= getattr(stage, largest):
+            yield f"{name} is not below {largest}"
+
+
+def _reference_faults(stage: Stage, seen: dict[str, Stage]) -> Iterator[str]:
+    if type(stage) not in _REFERENCES:
+        return
+    key, kinds = _REFERENCES[type(stage)]
+    target = getattr(stage, key)
+    if not isinstance(seen.get(target), kinds):
+        names = " or ".join(kind.__name__.lower() for kind in kinds)
+        yield (
+            f"{key} = {target!r} is no {names} stage before it"
+            f"{did_you_mean(target, _of_kind(seen, kinds))}"
+        )
+
+
+def _level_faults(stage: Levels, seen: dict[str, Stage]) -> Iterator[str]:
+    labels: Sequence[str] = getattr(seen.get(stage.masks_from), "labels", [])
     for label in [*stage.vertebrae, stage.posterior]:
         if label not in labels:
             yield (
@@ -193,18 +256,67 @@ def _level_faults(stage: Levels, labels: Sequence[str]) -> Iterator[str]:
             )
     if len(stage.vertebrae) < 2 or len(set(stage.vertebrae)) < len(stage.vertebrae):
         yield "vertebrae must be two or more, each once"
-    if stage.minimum_pitch_mm >= stage.maximum_pitch_mm:
-        yield "minimum_pitch_mm is not below maximum_pitch_mm"
 
 
-def _measure_faults(stage: Measure, points: Sequence[str]) -> Iterator[str]:
+def _measure_faults(stage: Measure, seen: dict[str, Stage]) -> Iterator[str]:
+    points: Sequence[str] = getattr(seen.get(stage.points_from), "points", [])
     for name, needs in needed_points(stage.lines).items():
         for point in sorted(needs - set(points)):
             yield f"{name} needs the point {point!r}, which {stage.points_from!r} does not have"
     if len(set(points)) < len(points):
         yield f"a point of {stage.points_from!r} stands twice"
-    if stage.minimum_depth_mm >= stage.maximum_depth_mm:
-        yield "minimum_depth_mm is not below maximum_depth_mm"
+
+
+def _detect_faults(stage: Detect, seen: dict[str, Stage]) -> Iterator[str]:
+    features = seen.get(stage.features_from)
+    if isinstance(features, Features):
+        try:
+            stage.detector(features)
+        except ValueError as error:
+            yield str(error)
+    if stage.predictions.labels != 2:
+        yield (
+            f"predictions.labels = {stage.predictions.labels}, expected 2: the background and the "
+            "one region that is looked for"
+        )
+    if stage.architecture.normalise:
+        yield "architecture.normalise: a detector has its own, which is in the network"
+
+
+def _grade_faults(stage: Grade) -> Iterator[str]:
+    if len(set(stage.classes)) < len(stage.classes):
+        yield "classes must stand once each"
+    for label in stage.positive:
+        if label not in stage.classes:
+            known = did_you_mean(label, stage.classes)
+            yield f"positive: {label!r} is none of {', '.join(stage.classes)}{known}"
+    if not stage.positive or not stage.negative:
+        yield "positive must name some of the classes and not all"
+
+
+def _worst_faults(stage: Worst, seen: dict[str, Stage]) -> Iterator[str]:
+    grade = seen.get(stage.grades_from)
+    if isinstance(grade, Grade) and isinstance(seen.get(grade.crops_from), Levels):
+        yield f"grades_from = {stage.grades_from!r} grades levels, expected one that grades slices"
+    if stage.adjacent > stage.minimum_slices:
+        yield f"adjacent = {stage.adjacent} is above minimum_slices = {stage.minimum_slices}"
+
+
+_FAULTS: Mapping[type[Stage], Callable[[Any, dict[str, Stage]], Iterator[str]]] = {
+    Levels: _level_faults,
+    Measure: _measure_faults,
+    Detect: _detect_faults,
+    Grade: lambda stage, _: _grade_faults(stage),
+    Worst: _worst_faults,
+}
+
+
+def _unused_faults(spec: PipelineSpec) -> Iterator[str]:
+    """Yield what would be computed and not be said."""
+    if spec.has(Features) and not spec.has(Detect):
+        yield "no stage of kind 'detect' takes what the stage of kind 'features' finds"
+    if spec.has(Detect) and not spec.has(Worst):
+        yield "no stage of kind 'worst' makes one answer of what is found on slices"
 
 
 def _screen_faults(spec: PipelineSpec) -> Iterator[str]:
@@ -220,9 +332,6 @@ def _screen_faults(spec: PipelineSpec) -> Iterator[str]:
                 f"sign {sign.label!r}: withholds_from = {sign.withholds_from!r} is none of "
                 f"{', '.join(vertebrae[2:])}{did_you_mean(sign.withholds_from, vertebrae[2:])}"
             )
-    youngest, oldest = spec.accept.age_years
-    if youngest > oldest:
-        yield f"accept.age_years: {youngest} is above {oldest}"
 
 
 def _of_kind(seen: dict[str, Stage], kinds: tuple[type, ...]) -> list[str]:

@@ -5,26 +5,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
 from cspine.codes import Code
-from cspine.dicom.mr.wanted import WantedSeries
+from cspine.cord import CORD
+from cspine.detection.spec import Anchors, DetectorSpec, Predictions, Proposals, Regions
+from cspine.dicom.stacks.wanted import Modality, Thinning, WantedSeries
+from cspine.fields import (
+    Age,
+    Identifier,
+    Percent,
+    Positive,
+    Probability,
+    Share,
+    Size,
+    Struct,
+)
 from cspine.geometry import C0Line, C2Reference, Lines, bodies_of
-
-Identifier = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
-Pixels = Annotated[int, msgspec.Meta(ge=8, le=8192)]
-Size = tuple[Pixels, Pixels]
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
-Age = Annotated[int, msgspec.Meta(ge=0, le=150)]
-Share = Annotated[float, msgspec.Meta(gt=0, le=0.1)]
-Probability = Annotated[float, msgspec.Meta(gt=0, lt=1)]
-
-
-class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Immutable, and strict about the keys of its table."""
 
 
 class Percentile(Struct, frozen=True, kw_only=True, tag="percentile", tag_field="kind"):
@@ -38,7 +37,14 @@ class Standardise(Struct, frozen=True, kw_only=True, tag="standardise", tag_fiel
     """Subtract the mean of each crop and divide by its standard deviation."""
 
 
-Grey = Percentile | Standardise
+class Window(Struct, frozen=True, kw_only=True, tag="window", tag_field="kind"):
+    """Map a window of Hounsfield units to 0..1 and clip the rest, as VOI LINEAR_EXACT does."""
+
+    center_hu: float
+    width_hu: Positive
+
+
+Grey = Percentile | Standardise | Window
 
 
 class Normalise(Struct, frozen=True, kw_only=True):
@@ -55,7 +61,7 @@ class Architecture(Struct, frozen=True, kw_only=True):
     """The network a checkpoint belongs to; only export reads it."""
 
     factory: Annotated[str, msgspec.Meta(pattern=r"^[\w.]+:\w+$")]
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = msgspec.field(default_factory=dict)
     normalise: Normalise | None = None
 
 
@@ -200,13 +206,162 @@ class Slices(Struct, frozen=True, kw_only=True, tag="slices", tag_field="kind"):
     architecture: Architecture
 
 
-Stage = Screen | Segment | Levels | Classify | Explain | Landmarks | Measure | Slices
-Network = Screen | Segment | Classify | Landmarks | Slices
-Framed = Screen | Segment | Landmarks | Slices
-Classifier = Classify | Slices
-Answering = Classify | Measure | Slices
-OfFilms = Screen | Segment | Levels | Classify | Explain | Landmarks | Measure
-OfStacks = Slices | Explain
+class Features(Struct, frozen=True, kw_only=True, tag="features", tag_field="kind"):
+    """The first network of a Faster R-CNN: maps of each slice, and what on them is likely.
+
+    It looks at a frame in the middle of each slice. ``anchors`` are of its maps, in their order.
+    """
+
+    id: Identifier
+    size_px: Size
+    spacing_mm: Positive
+    grey: Grey
+    anchors: tuple[Anchors, ...]
+
+
+class Detect(Struct, frozen=True, kw_only=True, tag="detect", tag_field="kind"):
+    """The second network of a Faster R-CNN, and the one region of each slice that it is surest of.
+
+    ``architecture`` and the checkpoint are of both networks. A slice on which no region is above
+    ``predictions.score_threshold`` has none.
+    """
+
+    id: Identifier
+    features_from: Identifier
+    proposals: Proposals
+    regions: Regions
+    predictions: Predictions
+    architecture: Architecture
+
+    def detector(self, features: Features) -> DetectorSpec:
+        """Return all that the two networks do not hold.
+
+        Raises
+        ------
+        ValueError
+            If the numbers of the two stages do not fit together.
+        """
+        return DetectorSpec(
+            size_px=features.size_px,
+            anchors=features.anchors,
+            proposals=self.proposals,
+            regions=self.regions,
+            predictions=self.predictions,
+        )
+
+
+class Grade(Struct, frozen=True, kw_only=True, tag="grade", tag_field="kind"):
+    """A network that grades one crop per level, or per region found on a slice, all in one batch.
+
+    ``classes`` stand in order of severity, one logit each. Those named in ``positive`` count as
+    positive: ``threshold`` is of the sum of their probabilities. A crop lies ``posterior_shift_mm``
+    behind the centre of the disc or, on a slice, down the image from that of the region.
+    """
+
+    id: Identifier
+    crops_from: Identifier
+    size_px: Size
+    spacing_mm: Positive
+    posterior_shift_mm: float
+    grey: Grey
+    classes: list[str]
+    positive: list[str]
+    threshold: Probability
+    architecture: Architecture
+
+    @property
+    def negative(self) -> list[str]:
+        """The classes that do not count as positive."""
+        return [label for label in self.classes if label not in self.positive]
+
+
+class Worst(Struct, frozen=True, kw_only=True, tag="worst", tag_field="kind"):
+    """One answer for a stack of graded slices: what ``adjacent`` neighbours say where it is worst.
+
+    With less than ``minimum_slices`` graded slices a study is refused.
+    """
+
+    id: Identifier
+    grades_from: Identifier
+    question: str
+    adjacent: Annotated[int, msgspec.Meta(ge=1, le=16)]
+    minimum_slices: Annotated[int, msgspec.Meta(ge=1, le=64)]
+    positive: str
+    negative: str
+    note: str
+
+
+class Axial(Struct, frozen=True, kw_only=True, tag="axial", tag_field="kind"):
+    """For each disc level the axial slice through it, if one lies there.
+
+    The spinal canal is looked for ``canal_mm`` behind the middle of the disc.
+    """
+
+    id: Identifier
+    levels_from: Identifier
+    canal_mm: Positive
+
+
+class Cord(Struct, frozen=True, kw_only=True, tag="cord", tag_field="kind"):
+    """A network that places the ends of the cord's two diameters, a map each, on axial slices.
+
+    It looks at a frame about the canal of each level, all levels in one batch. Positions and
+    confidence are those of the maps, as of :class:`Landmarks`.
+    """
+
+    points: ClassVar[tuple[str, ...]] = CORD
+
+    id: Identifier
+    slices_from: Identifier
+    size_px: Size
+    spacing_mm: Positive
+    grey: Grey
+    reach_mm: Positive
+    minimum_confidence: Probability
+    architecture: Architecture
+
+
+class Ratio(Struct, frozen=True, kw_only=True, tag="ratio", tag_field="kind"):
+    """The compression ratio of the cord at each level, or the reason that it is withheld.
+
+    A cord whose diameters are shorter or longer than any is not believed.
+    """
+
+    id: Identifier
+    points_from: Identifier
+    minimum_ap_mm: Positive
+    maximum_ap_mm: Positive
+    minimum_transverse_mm: Positive
+    maximum_transverse_mm: Positive
+
+
+Stage = (
+    Screen
+    | Segment
+    | Levels
+    | Classify
+    | Explain
+    | Landmarks
+    | Measure
+    | Slices
+    | Features
+    | Detect
+    | Grade
+    | Worst
+    | Axial
+    | Cord
+    | Ratio
+)
+Network = Screen | Segment | Classify | Landmarks | Slices | Features | Detect | Grade | Cord
+Pictured = Screen | Segment | Classify | Landmarks | Slices | Features | Grade | Cord
+Trained = Screen | Segment | Classify | Landmarks | Slices | Detect | Grade | Cord
+Framed = Screen | Segment | Landmarks | Slices | Features
+Classifier = Classify | Slices | Grade
+Placing = Landmarks | Cord
+Answering = Classify | Measure | Slices | Grade | Ratio
+OfFilms = Screen | Segment | Levels | Classify | Explain | Landmarks | Measure | Grade
+OfStacks = Slices | Features | Detect | Grade | Worst | Explain
+OfTwoStacks = Segment | Levels | Classify | Grade | Explain | Axial | Cord | Ratio
 
 
 class Film(Struct, frozen=True, kw_only=True, tag="lateral", tag_field="view"):
@@ -218,15 +373,38 @@ class Film(Struct, frozen=True, kw_only=True, tag="lateral", tag_field="view"):
 
 
 class Stack(Struct, frozen=True, kw_only=True, tag="stack", tag_field="view"):
-    """Parallel slices of one MR series: which, and how many about its middle are judged."""
+    """Parallel slices of one series: which, and how many of them are judged.
+
+    They are those about its middle; with ``every_mm``, those nearest to places so far apart, from
+    its first slice to its last, and a series that needs more of them is refused.
+    """
+
+    modality: list[Modality]
+    series: WantedSeries
+    judged_slices: Annotated[int, msgspec.Meta(ge=1, le=256)]
+    every_mm: Annotated[float, msgspec.Meta(gt=0, le=100)] | None = None
+    age_years: tuple[Age, Age]
+
+    @property
+    def thinning(self) -> Thinning | None:
+        """Which slices are judged if they are not those about the middle."""
+        return Thinning(self.every_mm, most=self.judged_slices) if self.every_mm else None
+
+
+class Stacks(Struct, frozen=True, kw_only=True, tag="stacks", tag_field="view"):
+    """Two stacks of MR slices in one system of coordinates: a sagittal one and an axial one.
+
+    The sagittal slice in the middle of the canal is judged, and axial slices where its levels lie.
+    Without axial slices what takes only the sagittal one stands.
+    """
 
     modality: list[Literal["MR"]]
-    series: WantedSeries
-    judged_slices: Annotated[int, msgspec.Meta(ge=1, le=64)]
+    sagittal: WantedSeries
+    axial: WantedSeries
     age_years: tuple[Age, Age]
 
 
-Accept = Film | Stack
+Accept = Film | Stack | Stacks
 
 
 class Gate(Struct, frozen=True, kw_only=True):
@@ -303,12 +481,32 @@ class PipelineSpec(Struct, frozen=True, kw_only=True):
                 return bodies_of(stage.points)
         return ()
 
-    @property
-    def largest_batch(self) -> int:
-        """How many crops or slices a classifier is shown at once, at the most."""
+    def largest_batch(self, stage: Network) -> int:
+        """Return how many crops, slices or regions a network is shown at once, at the most."""
+        if isinstance(stage, Detect):
+            return stage.proposals.after_nms
+        if not isinstance(stage, Classifier | Cord):
+            return 1
         if isinstance(self.accept, Stack):
             return self.accept.judged_slices
-        return len(self.vertebrae) - 1 if self.has(Classify) else 1
+        return len(self.vertebrae) - 1
+
+    @property
+    def trainings(self) -> tuple[Trained, ...]:
+        """The stages that name an architecture, and that a checkpoint is of, in order."""
+        return tuple(stage for stage in self.networks if not isinstance(stage, Features))
+
+    def trained(self, stage: Network) -> Trained:
+        """Return the stage that names a network's architecture, and whose checkpoint has it."""
+        detect: Detect
+        if isinstance(stage, Features):
+            detect = self.only(Detect)
+            return detect
+        return stage
+
+    def detector_of(self, stage: Trained) -> DetectorSpec | None:
+        """Return the numbers of a detector; ``None`` of another stage."""
+        return stage.detector(self.only(Features)) if isinstance(stage, Detect) else None
 
     @property
     def threshold(self) -> float | None:
@@ -328,3 +526,10 @@ class PipelineSpec(Struct, frozen=True, kw_only=True):
         """Return the single stage of a kind."""
         (found,) = (stage for stage in self.stage if isinstance(stage, kind))
         return found
+
+
+def input_of(stage: Network) -> tuple[str, tuple[int, ...]]:
+    """Return the name of a network's input, and the shape of one item of its batch."""
+    if isinstance(stage, Detect):
+        return "regions", (stage.regions.channels, *stage.regions.size)
+    return "image", (1, *stage.size_px)

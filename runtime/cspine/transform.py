@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cspine.image import Floats, Image
-from cspine.spec import Grey, Percentile
+from cspine.findings import Refused
+from cspine.image import Floats, Image, Unit
+from cspine.spec import Grey, Percentile, Window
 
 Points = npt.NDArray[np.float64]
 
@@ -190,9 +191,31 @@ def _averaged(part: Floats, size: tuple[int, int]) -> Floats:
     return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def map_grey(tensor: Floats, grey: Grey) -> Floats:
-    """Map grey levels of a (N, rows, columns) batch as the pipeline file says, per image."""
-    if isinstance(grey, Percentile):
+def map_grey(tensor: Floats, grey: Grey, *, unit: Unit | None = None) -> Floats:
+    """Map grey levels of a (N, rows, columns) batch as the pipeline file says, per image.
+
+    Parameters
+    ----------
+    tensor, grey
+        Levels, and what becomes of them.
+    unit
+        What the levels are measured in.
+
+    Raises
+    ------
+    Refused
+        ``UNSUPPORTED_OBJECT`` if a window of Hounsfield units is asked of other levels.
+    """
+    if isinstance(grey, Window):
+        if unit != "HU":
+            raise Refused(
+                "UNSUPPORTED_OBJECT",
+                "The grey levels are no Hounsfield units, which the pipeline's window is in.",
+                remedy="Send CT slices as the scanner made them.",
+            )
+        # PS3.3 C.11.2.1.3.2.
+        mapped = np.clip((tensor - grey.center_hu) / grey.width_hu + 0.5, 0, 1)
+    elif isinstance(grey, Percentile):
         low, high = np.percentile(tensor, [grey.low, grey.high], axis=(1, 2), keepdims=True)
         mapped = np.clip((tensor - low) / np.maximum(high - low, 1e-6), 0, 1)
     else:

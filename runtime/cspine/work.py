@@ -7,32 +7,46 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cspine.backends import Array
+from cspine.detection.faster_rcnn import NONE, Detections, detected, proposed
 from cspine.image import Floats, Image
 from cspine.outcome import Clock, Labelled
 from cspine.session import Session
 from cspine.spec import (
+    Axial,
     Classify,
+    Cord,
+    Detect,
     Explain,
+    Features,
     Framed,
+    Grade,
     Landmarks,
     Levels,
     Measure,
     Network,
+    Ratio,
     Screen,
     Segment,
     Sign,
     Slices,
     Stage,
+    Worst,
 )
-from cspine.stages.classify import classify_feeds, crop_map, probabilities
+from cspine.stages.axial import Cuts, find_cuts
+from cspine.stages.classify import classify_feeds, crop_corners, crop_map, probabilities
+from cspine.stages.cord import Cords, cord_feeds, cord_map, place_cords
+from cspine.stages.detect import Featured, Region, found_regions, region_of
 from cspine.stages.explain import activation_maps
 from cspine.stages.frame import frame_feeds, frame_map, same_frame
+from cspine.stages.grade import Crop, Graded, grade_feeds, region_crop
 from cspine.stages.landmarks import Placed, place
 from cspine.stages.levels import Spine, find_spine
 from cspine.stages.measure import Measured, measure
+from cspine.stages.ratio import Compressed, compression
 from cspine.stages.screen import present_signs, refuse, withheld
 from cspine.stages.segment import label_map
 from cspine.stages.slices import slice_feeds, slice_maps, study_logit
+from cspine.stages.worst import Worsts, find_worst
 from cspine.transform import Affine, zoom
 
 Feeds = Mapping[str, Array]
@@ -79,13 +93,13 @@ class Sliced:
 
 @dataclass
 class Work:
-    """What is known of one film, or of the slices of one stack, so far.
+    """What is known of one film, or of slices, so far.
 
     Attributes
     ----------
     images
-        The one that a picture shows first: a film, or the slice in the middle and then those about
-        it, the nearest first.
+        The one that a picture shows first: a film; or the slice in the middle and then those about
+        it, the nearest first; or a sagittal slice and then axial ones.
     products
         What each stage left, by its id, in the order of the stages.
     signs
@@ -161,13 +175,18 @@ def _levels(stage: Levels, work: Work) -> Levelled:
     return Levelled(spine, seen.to_image @ zoom(1 / seen.stage.spacing_mm))
 
 
+def _level_crops(found: Levelled, stage: Classify | Grade) -> tuple[Affine, ...]:
+    """Return per level of a spine the map from its crop's pixels to the image's."""
+    return tuple(
+        found.from_mm @ crop_map(disc, facing=found.spine.facing, stage=stage)
+        for disc in found.spine.discs
+    )
+
+
 def _classify(stage: Classify, work: Work) -> Classified:
     found: Levelled = work.products[stage.crops_from]
     with work.clock.part("crop"):
-        crops = tuple(
-            found.from_mm @ crop_map(disc, facing=found.spine.facing, stage=stage)
-            for disc in found.spine.discs
-        )
+        crops = _level_crops(found, stage)
         feeds = classify_feeds(work.image, crops, stage)
     outputs = work.infer(stage, feeds)
     return Classified(found.spine, crops, probabilities(outputs), outputs, stage)
@@ -181,8 +200,63 @@ def _slices(stage: Slices, work: Work) -> Sliced:
     return Sliced(maps, study_logit(outputs, stage), outputs, stage)
 
 
+def _features(stage: Features, work: Work) -> Featured:
+    """Run the first network slice by slice, so that memory for maps is all that a stack takes."""
+    with work.clock.part("prepare"):
+        maps = slice_maps(work.images, stage)
+        feeds = [
+            frame_feeds(image, to_image, stage)
+            for image, to_image in zip(work.images, maps, strict=True)
+        ]
+    return Featured(maps, tuple(work.infer(stage, each) for each in feeds), stage)
+
+
+def _detect(stage: Detect, work: Work) -> tuple[Region, ...]:
+    featured: Featured = work.products[stage.features_from]
+    return found_regions(
+        [
+            region_of(_detections(stage, featured, at, work), to_image, image=at)
+            for at, to_image in enumerate(featured.maps)
+        ]
+    )
+
+
+def _detections(stage: Detect, featured: Featured, at: int, work: Work) -> Detections:
+    """Return what the second network detects on one slice."""
+    numbers = stage.detector(featured.stage)
+    with work.clock.part("propose"):
+        (found,) = proposed(featured.outputs[at], numbers, images=1, stage=featured.stage.id)
+    if not len(found.boxes):  # a network cannot be asked about nothing
+        return NONE
+    outputs = work.infer(stage, {"regions": found.regions})
+    with work.clock.part("select"):
+        return detected(found.boxes, outputs, numbers, stage=stage.id)
+
+
+def _grade(stage: Grade, work: Work) -> Graded:
+    found: Levelled | tuple[Region, ...] = work.products[stage.crops_from]
+    with work.clock.part("crop"):
+        if isinstance(found, Levelled):
+            labels = found.spine.names
+            crops = tuple(
+                Crop(0, to_image, crop_corners(to_image, stage.size_px))
+                for to_image in _level_crops(found, stage)
+            )
+        else:
+            labels = ()
+            crops = tuple(region_crop(each, work.images[each.image], stage) for each in found)
+        feeds = grade_feeds(work.images, crops, stage)
+    return Graded(crops, labels, work.infer(stage, feeds), stage)
+
+
+def _worst(stage: Worst, work: Work) -> Worsts:
+    graded: Graded = work.products[stage.grades_from]
+    with work.clock.part(stage.id):
+        return find_worst(graded, work.images, stage)
+
+
 def _explain(stage: Explain, work: Work) -> Floats:
-    looked: Classified | Sliced = work.products[stage.map_from]
+    looked: Classified | Sliced | Graded = work.products[stage.map_from]
     with work.clock.part(stage.id):
         return activation_maps(looked.outputs)
 
@@ -200,6 +274,30 @@ def _measure(stage: Measure, work: Work) -> Measured:
         return measure(placed, work.image, signs=work.signs, stage=stage)
 
 
+def _axial(stage: Axial, work: Work) -> Cuts:
+    found: Levelled = work.products[stage.levels_from]
+    with work.clock.part(stage.id):
+        return find_cuts(found.spine, found.from_mm, work.images, stage)
+
+
+def _cord(stage: Cord, work: Work) -> Cords:
+    cuts: Cuts = work.products[stage.slices_from]
+    if not cuts.found:
+        return Cords(cuts, ())
+    with work.clock.part("prepare"):
+        maps = [cord_map(cut, work.images[cut.image], stage) for cut in cuts.found]
+        feeds = cord_feeds(work.images, cuts.found, maps, stage)
+    outputs = work.infer(stage, feeds)
+    with work.clock.part("place"):
+        return Cords(cuts, place_cords(outputs, maps, stage))
+
+
+def _ratio(stage: Ratio, work: Work) -> Compressed:
+    cords: Cords = work.products[stage.points_from]
+    with work.clock.part(stage.id):
+        return compression(cords, work.images, stage)
+
+
 _STEPS: Mapping[type[Stage], Callable[[Any, Work], Any]] = {
     Screen: _screen,
     Segment: _segment,
@@ -209,4 +307,11 @@ _STEPS: Mapping[type[Stage], Callable[[Any, Work], Any]] = {
     Landmarks: _landmarks,
     Measure: _measure,
     Slices: _slices,
+    Axial: _axial,
+    Cord: _cord,
+    Ratio: _ratio,
+    Features: _features,
+    Detect: _detect,
+    Grade: _grade,
+    Worst: _worst,
 }

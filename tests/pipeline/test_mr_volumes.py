@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from cspine.dicom.mr.choice import stack
-from cspine.dicom.mr.stack import Stack
-from cspine.dicom.mr.wanted import WantedSeries, Weighting
 from cspine.dicom.select import Study, read_all
+from cspine.dicom.stacks.choice import stack
+from cspine.dicom.stacks.stack import Stack
+from cspine.dicom.stacks.wanted import WantedSeries, Weighting
 from cspine.findings import Refused
 from mr_series import STIR, T1, T2, axial, classic, enhanced, reformatted, sagittal, thick
 

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from cspine.dicom.plane import Plane, plane_of
+from cspine.dicom.plane import plane_of
 from cspine.findings import Refused
+from cspine.plane import Plane
 
 millimetres = st.floats(-500, 500)
 pixels = st.integers(-400, 800)

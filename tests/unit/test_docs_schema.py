@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from cspine import findings, spec
+from cspine.detection import spec as detector
 from cspine.device import Device
-from cspine.dicom.mr.wanted import WantedSeries
+from cspine.dicom.stacks.wanted import WantedSeries
 from cspine.engines.convolutions import Convolution
 from cspine.engines.layers import Layer, Tensor
 from cspine.engines.store import BuiltOn, EngineManifest
@@ -120,7 +121,16 @@ def test_the_schema_of_evidence_is_current():
         ("stage of kind landmarks", spec.Landmarks),
         ("stage of kind measure", spec.Measure),
         ("stage of kind slices", spec.Slices),
+        ("stage of kind features", spec.Features),
+        ("anchors", detector.Anchors),
+        ("stage of kind detect", spec.Detect),
+        ("proposals", detector.Proposals),
+        ("regions", detector.Regions),
+        ("predictions", detector.Predictions),
+        ("stage of kind grade", spec.Grade),
+        ("stage of kind worst", spec.Worst),
         ("grey of kind percentile", spec.Percentile),
+        ("grey of kind window", spec.Window),
         ("grey of kind standardise", spec.Standardise),
         ("architecture", spec.Architecture),
         ("manifest.json", Manifest),
@@ -137,6 +147,7 @@ def test_the_schema_of_evidence_is_current():
         ("measurement", findings.Measurement),
         ("decision", findings.Decision),
         ("slice", findings.SliceScore),
+        ("class", findings.ClassScore),
         ("withheld", findings.Withheld),
         ("The evidence", evidence.Report),
         ("performance", Performance),
@@ -192,7 +203,7 @@ def test_every_other_list_is_complete():
 
 def test_the_pipeline_file_is_read():
     parsed = parse_spec(example("Pipeline file", "toml").encode(), where="docs/formats.md")
-    assert parsed.largest_batch == 3
+    assert parsed.largest_batch(parsed.only(spec.Classify)) == 3
 
 
 def test_the_manifest_is_sealed():

@@ -36,7 +36,7 @@ def test_an_answer_satisfies_the_published_schema(findings: Findings) -> None:
     validator().validate(document)
     assert [level["label"] for level in document["levels"]] == ["C2/3", "C3/4"]
     assert document["disclaimer"] == NOT_FOR_DIAGNOSIS
-    assert document["schema"] == 2
+    assert document["schema"] == 3
 
 
 @pytest.mark.parametrize("code", get_args(Code))
@@ -58,7 +58,7 @@ def test_a_refusal_carries_reason_and_remedy() -> None:
     ("path", "value"),
     [
         (["status"], "unsure"),
-        (["schema"], 1),
+        (["schema"], 2),
         (["facing"], "up"),
         (["spacing", "flag"], "guessed"),
         (["levels", 0, "probability"], None),

@@ -21,7 +21,9 @@ from cspine.dicom.select import Readable, find_studies
 from cspine.errors import StudyError
 from cspine.findings import Refused, Source
 from cspine.image import Image
+from cspine.pipeline_file import load_spec, shipped_spec
 from cspine.spec import Accept, PipelineSpec
+from mr_series import classic, neck, sagittal
 
 Save = Callable[[Dataset], Path]
 GIB = 1 << 30
@@ -84,6 +86,23 @@ def test_another_process_says_the_same(
         for one, other in zip(isolated, studies, strict=True):
             assert told(one, spec.accept) == told(other, spec.accept)
     (folder.parent / "cd.zip").unlink()
+
+
+def test_slices_come_from_another_process_with_their_planes(
+    reader: IsolatedReader, tmp_path: Path
+) -> None:
+    cuts = sagittal(neck(), spacing_mm=(3.5, 1.0, 1.0), tilt_deg=7)
+    for number, dataset in enumerate(classic(cuts)):
+        dataset.save_as(tmp_path / f"{number}.dcm", enforce_file_format=True)
+    accept = load_spec(shipped_spec("mr-opll")).accept
+    (study,), (isolated,) = find_studies([tmp_path])[0], reader.find_studies([tmp_path])[0]
+    for one, other in zip(isolated.images(accept), study.images(accept), strict=True):
+        assert np.array_equal(one.pixels, other.pixels)
+        assert (one.spacing, one.source, one.notes) == (other.spacing, other.source, other.notes)
+        assert one.plane
+        assert other.plane
+        for name, value in vars(other.plane).items():
+            assert np.array_equal(getattr(one.plane, name), value), name
 
 
 def test_studies_can_be_asked_in_any_order_and_again(
@@ -298,7 +317,8 @@ NAMED = {
 SHOWING = {
     "type": "Showing", "left": 0, "dtype": "uint8", "shape": [2, 2], "span": None,
     "spacing": {"row_mm": 1.0, "column_mm": 1.0, "flag": "unknown"}, "facing": None,
-    "source": None, "notes": [], "step": 1, "stored_shape": None,
+    "source": None, "notes": [], "step": 1, "stored_shape": None, "plane": None,
+    "unit": None,
 }  # fmt: skip
 
 

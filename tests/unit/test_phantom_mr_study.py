@@ -13,7 +13,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import EnhancedMRImageStorage, MRImageStorage
 
 from cspine.dicom.frame import frame_header
-from cspine.dicom.plane import Plane, plane_of
+from cspine.dicom.plane import plane_of
+from cspine.plane import Plane
 from cspine_phantom.mr.classic import classic
 from cspine_phantom.mr.disease import draw_disease
 from cspine_phantom.mr.enhanced import enhanced

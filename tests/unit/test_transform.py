@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cspine.findings import Spacing
+from cspine.dicom.grey import windowed
+from cspine.findings import Refused, Spacing
 from cspine.image import GreyScale, Image
-from cspine.spec import Percentile, Standardise
+from cspine.spec import Percentile, Standardise, Window
 from cspine.transform import (
     Affine,
     Floats,
@@ -191,3 +192,19 @@ def test_standardised_crops_have_mean_nought_and_deviation_one() -> None:
 @pytest.mark.parametrize("grey", [Percentile(low=1, high=99), Standardise()])
 def test_a_flat_tensor_maps_to_nought(grey: Percentile | Standardise) -> None:
     assert not map_grey(np.full((1, 5, 5), 812, np.float32), grey).any()
+
+
+def test_a_window_is_of_hounsfield_units_and_as_the_standard_has_it() -> None:
+    bone = Window(center_hu=300, width_hu=1500)
+    levels = np.array([[[-1024, -450, 300, 1049, 1050, 3000]]], np.float32)
+    mapped = map_grey(levels, bone, unit="HU")
+    assert mapped.dtype == np.float32
+    assert mapped.ravel().tolist()[:3] == [0, 0, 0.5]
+    assert np.allclose(mapped, windowed(levels, 300, 1500, function="LINEAR_EXACT"))
+    # What else lies in the batch does not matter.
+    assert np.array_equal(
+        map_grey(np.concatenate([levels, levels * 0]), bone, unit="HU")[:1], mapped
+    )
+    with pytest.raises(Refused, match="no Hounsfield units") as caught:
+        map_grey(levels, bone)
+    assert caught.value.refusal.code == "UNSUPPORTED_OBJECT"

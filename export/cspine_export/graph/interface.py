@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cspine.errors import ModelError, missing_extra
-from cspine.spec import Classifier, Landmarks, Network, Segment
+from cspine.spec import (
+    Classifier,
+    Cord,
+    Detect,
+    Features,
+    Grade,
+    Landmarks,
+    Network,
+    Segment,
+    input_of,
+)
 
 try:
     import torch
@@ -16,10 +26,17 @@ except ImportError as error:
 BATCH = "batch"  # the first axis of every input and output, and the only one that is free
 CAM = "cam"
 
-Meaning = Literal["labels", "probabilities", "positions"]
+Meaning = Literal["labels", "probabilities", "positions", "classes"]
 
 
-_MEANINGS: dict[type[Network], Meaning] = {Segment: "labels", Landmarks: "positions"}
+_MEANINGS: dict[type[Network], Meaning | None] = {
+    Segment: "labels",
+    Landmarks: "positions",
+    Features: None,
+    Detect: "classes",
+    Grade: "classes",
+    Cord: "positions",
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +54,7 @@ class Interface:
     meaning
         What the first output decides: ``labels``, one a pixel, by the largest of the channels;
         ``probabilities``, each by its own logit; ``positions``, each by the softmax of its own
-        map; or nothing that is looked at.
+        map; ``classes``, by the softmax of all logits of an item; or nothing that is looked at.
     map
         Whether the graph also gets ``cam``, the class activation map of its last layer.
     """
@@ -50,11 +67,18 @@ class Interface:
 
     @classmethod
     def of(cls, stage: Network) -> Interface:
-        """Return that of a stage: a grey image in, logits out, a classifier's with their map."""
+        """Return that of a stage: a grey image in, logits out, a classifier's with their map.
+
+        Of a detector the first network gives maps, and the second is fed regions of them.
+        """
+        outputs: tuple[str, ...] = ("logits",)
+        if isinstance(stage, Features):
+            outputs = (*(anchors.map for anchors in stage.anchors), "objectness", "deltas")
+        if isinstance(stage, Detect):
+            outputs = ("class_logits", "box_deltas")
         return cls(
-            "image",
-            (1, *stage.size_px),
-            ("logits",),
+            *input_of(stage),
+            outputs,
             meaning=_MEANINGS.get(type(stage), "probabilities"),
             map=isinstance(stage, Classifier),
         )

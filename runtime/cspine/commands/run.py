@@ -26,7 +26,7 @@ from cspine.dicom.isolate import IsolatedReader, IsolatedStudy
 from cspine.dicom.select import Readable, Study, find_studies
 from cspine.errors import CspineError
 from cspine.files import sha256, sync_folder, write_atomic
-from cspine.findings import Findings
+from cspine.findings import Decision, Findings, Level
 from cspine.outcome import Outcome
 from cspine.pipeline import Pipeline
 from cspine.precision import Choice, Precision, choose
@@ -193,13 +193,20 @@ def _cells(found: Findings) -> dict[str, str]:
     """Return what is shown of each level and measurement of a study, by its name."""
     return {
         **{
-            level.label: f"{level.probability:.2f}{'*' if level.positive else ' '}"
+            level.label: f"{level.probability:.2f}{'*' if level.positive else ' '}{_grade(level)}"
             for level in found.levels
         },
-        **{each.name: f"{each.value:.1f} {each.unit}" for each in found.measurements},
-        **{each.question: f"{each.probability:.2f} {each.decision}" for each in found.decisions},
+        **{each.name: each.shown for each in found.measurements},
+        **{
+            each.question: f"{each.probability:.2f} {each.decision}{_grade(each)}"
+            for each in found.decisions
+        },
         **{item.label: "withheld" for item in found.withheld},
     }
+
+
+def _grade(answer: Level | Decision) -> str:
+    return f" ({answer.grade})" if answer.grade is not None else ""
 
 
 def _outcomes(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,12 +12,16 @@ from cspine.detection.spec import Anchors, DetectorSpec
 Floats = npt.NDArray[np.float32]
 
 
+@cache  # a bundle has one detector, which every slice asks for them
 def all_anchors(spec: DetectorSpec) -> Floats:
     """Return the anchors of all maps, shape (anchors, 4), as x0, y0, x1, y1 in pixels.
 
-    They stand in the order of the graph's outputs: map, row, column, aspect ratio, size.
+    They stand in the order of the graph's outputs: map, row, column, aspect ratio, size. The array
+    is shared, and not to be written to.
     """
-    return np.concatenate([_anchors(anchors) for anchors in spec.anchors])
+    found = np.concatenate([_anchors(anchors) for anchors in spec.anchors])
+    found.flags.writeable = False
+    return found
 
 
 def _anchors(anchors: Anchors) -> Floats:

@@ -43,6 +43,87 @@ class Detections:
     scores: Floats
 
 
+NONE = Detections(np.empty((0, 4), np.float32), np.empty(0, np.int64), np.empty(0, np.float32))
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """What of one image is likely to hold something.
+
+    Attributes
+    ----------
+    boxes
+        Shape (proposals, 4), the best first; there may be none.
+    regions
+        What the second network is fed of them: shape (proposals, channels, rows, columns).
+    """
+
+    boxes: Floats
+    regions: Floats
+
+
+def proposed(
+    made: Mapping[str, Array], spec: DetectorSpec, *, images: int, stage: str
+) -> tuple[Proposed, ...]:
+    """Return the proposals of each image.
+
+    Parameters
+    ----------
+    made
+        What the first network returned: the maps by name, ``objectness`` (N, anchors) and
+        ``deltas`` (N, anchors, 4).
+    images
+        N.
+    stage
+        Names that network in messages.
+
+    Raises
+    ------
+    BackendError
+        If it returned what it should not: another shape, or what is no number.
+    """
+    objectness = _output(made, "objectness", (images, spec.anchor_count), stage)
+    deltas = _output(made, "deltas", (images, spec.anchor_count, 4), stage)
+    grids = {anchors.map: anchors.grid for anchors in spec.anchors}
+    maps = [
+        _output(made, name, (images, spec.regions.channels, *grids[name]), stage)
+        for name in spec.regions.maps
+    ]
+    anchors = all_anchors(spec)
+    found = []
+    for at in range(images):
+        boxes = propose(objectness[at], deltas[at], anchors, spec)
+        cells = [np.ascontiguousarray(each[at].transpose(1, 2, 0)) for each in maps]
+        found.append(Proposed(boxes, roi_align(cells, boxes, spec.regions)))
+    return tuple(found)
+
+
+def detected(
+    boxes: Floats, made: Mapping[str, Array], spec: DetectorSpec, *, stage: str
+) -> Detections:
+    """Return the detections among the proposals of one image.
+
+    Parameters
+    ----------
+    boxes
+        Shape (R, 4), R at least 1.
+    made
+        What the second network returned: ``class_logits`` (R, labels) and ``box_deltas``
+        (R, 4 labels).
+    stage
+        Names that network in messages.
+
+    Raises
+    ------
+    BackendError
+        As :func:`proposed`.
+    """
+    shape = (len(boxes), spec.predictions.labels)
+    logits = _output(made, "class_logits", shape, stage)
+    deltas = _output(made, "box_deltas", (shape[0], 4 * shape[1]), stage)
+    return select(boxes, logits, deltas, spec)
+
+
 class FasterRcnn:
     """A detector, ready to run.
 
@@ -50,23 +131,21 @@ class FasterRcnn:
     ----------
     spec
         What the two graphs do not hold.
-    features
-        ``image`` (N, channels, rows, columns) to the maps by name, ``objectness`` (N, anchors)
-        and ``deltas`` (N, anchors, 4). Whoever opened the sessions closes them.
-    head
-        ``regions`` (R, channels, rows, columns) to ``class_logits`` (R, labels) and
-        ``box_deltas`` (R, 4 labels). One call has the regions of one image, of which there are
-        at most ``spec.proposals.after_nms``.
+    features, head
+        The two networks; see :func:`proposed` and :func:`detected`. Whoever opened the sessions
+        closes them.
     """
 
     def __init__(self, spec: DetectorSpec, *, features: Session, head: Session) -> None:
         self._spec = spec
         self._features = features
         self._head = head
-        self._anchors = all_anchors(spec)
 
     def run(self, images: Floats) -> tuple[Detections, ...]:
         """Return the detections of each image.
+
+        One call of the second network has the regions of one image, of which there are at most
+        ``spec.proposals.after_nms``.
 
         Parameters
         ----------
@@ -77,41 +156,19 @@ class FasterRcnn:
         ------
         BackendError
             If the images do not fit the network, a runtime fails, or a network returns what it
-            should not: another shape, or what is no number.
+            should not.
         """
-        spec, stage = self._spec, self._features.stage
+        stage = self._features.stage
         _check_finite(images, f"stage {stage!r}, input 'image'")
         made = self._features.run({"image": images})
-        count = len(images)
-        objectness = _output(made, "objectness", (count, spec.anchor_count), stage)
-        deltas = _output(made, "deltas", (count, spec.anchor_count, 4), stage)
-        grids = {anchors.map: anchors.grid for anchors in spec.anchors}
-        maps = [
-            _output(made, name, (count, spec.regions.channels, *grids[name]), stage)
-            for name in spec.regions.maps
-        ]
-        return tuple(
-            self._detect(objectness[at], deltas[at], [cells[at] for cells in maps])
-            for at in range(count)
-        )
+        found = proposed(made, self._spec, images=len(images), stage=stage)
+        return tuple(self._detections(each) for each in found)
 
-    def _detect(self, objectness: Floats, deltas: Floats, maps: list[Floats]) -> Detections:
-        """Return the detections of one image, from its maps (channels, rows, columns)."""
-        spec = self._spec
-        proposals = propose(objectness, deltas, self._anchors, spec)
-        if not len(proposals):  # a network cannot be asked about nothing
-            return select(
-                proposals,
-                np.empty((0, spec.predictions.labels), np.float32),
-                np.empty((0, 4 * spec.predictions.labels), np.float32),
-                spec,
-            )
-        cells = [np.ascontiguousarray(channels.transpose(1, 2, 0)) for channels in maps]
-        made = self._head.run({"regions": roi_align(cells, proposals, spec.regions)})
-        shape = (len(proposals), spec.predictions.labels)
-        logits = _output(made, "class_logits", shape, self._head.stage)
-        deltas = _output(made, "box_deltas", (shape[0], 4 * shape[1]), self._head.stage)
-        return select(proposals, logits, deltas, spec)
+    def _detections(self, found: Proposed) -> Detections:
+        if not len(found.boxes):  # a network cannot be asked about nothing
+            return NONE
+        made = self._head.run({"regions": found.regions})
+        return detected(found.boxes, made, self._spec, stage=self._head.stage)
 
 
 def select(

@@ -1,4 +1,4 @@
-"""A Faster R-CNN as numbers: all that its two graphs do not hold.
+"""A Faster R-CNN as numbers: all that its two graphs do not hold, and its pipeline file does.
 
 Sizes and positions are pixels of the network's input, and every pair is (rows, columns).
 """
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from cspine.spec import Positive, Size, Struct
+from cspine.fields import Positive, Size, Struct
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Grid = tuple[Count, Count]
@@ -95,6 +95,13 @@ class DetectorSpec(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         grids = [anchors.map for anchors in self.anchors]
+        for anchors in self.anchors:
+            stride = (self.size_px[0] // anchors.grid[0], self.size_px[1] // anchors.grid[1])
+            if stride != anchors.stride_px:
+                raise ValueError(
+                    f"anchors of map {anchors.map!r}: got stride_px {anchors.stride_px}, expected "
+                    f"{stride}, as {anchors.grid} cells lie over {self.size_px} pixels"
+                )
         if len(self.regions.maps) != len(self.regions.scales) or not self.regions.maps:
             raise ValueError(
                 f"regions: got {len(self.regions.scales)} scales for "

@@ -72,6 +72,9 @@ CONSULTED = (
     "TemporalPositionIdentifier",
     "AcquisitionNumber",
     "SeriesNumber",
+    "RescaleType",
+    "SliceThickness",
+    "ConvolutionKernel",
 )
 
 

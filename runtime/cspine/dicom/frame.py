@@ -20,14 +20,16 @@ _MACROS = (
     "PixelValueTransformationSequence", "FrameVOILUTSequence", "FrameContentSequence",
     "FrameAnatomySequence", "MRImageFrameTypeSequence", "MRTimingAndRelatedParametersSequence",
     "MREchoSequence", "MRModifierSequence",
+    "CTImageFrameTypeSequence", "CTReconstructionSequence",
 )  # fmt: skip
-# What no macro has a place for when classic slices are converted (Legacy Converted Enhanced MR).
+# What no macro has a place for when classic slices are converted (Legacy Converted Enhanced MR
+# and CT).
 _UNASSIGNED = (
     "UnassignedSharedConvertedAttributesSequence", "UnassignedPerFrameConvertedAttributesSequence",
 )  # fmt: skip
 _CONVERTED = (
     "ImageType", "EchoTime", "RepetitionTime", "InversionTime", "ScanningSequence",
-    "MRAcquisitionType",
+    "MRAcquisitionType", "ConvolutionKernel", "SliceThickness",
 )  # fmt: skip
 
 

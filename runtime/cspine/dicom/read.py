@@ -14,9 +14,10 @@ from cspine.dicom.geometry import facing_of, spacing_of
 from cspine.dicom.grey import display_scale, modality_scale
 from cspine.dicom.overlays import overlay_mask
 from cspine.dicom.pixels import pixel_words
-from cspine.dicom.plane import Plane, plane_of
+from cspine.dicom.plane import plane_of
 from cspine.findings import Refused
 from cspine.image import Floats, GreyScale, Image, Words
+from cspine.plane import Plane
 
 
 def read_image(dataset: pydicom.Dataset, *, halvings: int = 0) -> Image:

@@ -17,13 +17,16 @@ from cspine.dicom.dataset import pixels_forgotten, source_of
 from cspine.dicom.element import uid
 from cspine.dicom.identity import distinct, of_one_patient, source_now
 from cspine.dicom.media import Listing, dicom_files
-from cspine.dicom.mr.choice import stack
 from cspine.dicom.rank import Rank, number_of, rank_of, reason
 from cspine.dicom.read import read_image
+from cspine.dicom.stacks.choice import stack
+from cspine.dicom.stacks.wanted import WantedSeries
 from cspine.errors import StudyError
 from cspine.findings import Refused, Source
 from cspine.image import Image
-from cspine.spec import Accept, Film, Stack
+from cspine.spec import Accept, Film, Stack, Stacks
+
+MOST_AXIAL = 200  # in one stack; of a neck there are 20 to 60
 
 
 class Readable(Protocol):
@@ -35,7 +38,7 @@ class Readable(Protocol):
         ...
 
     def images(self, accept: Accept) -> Sequence[Image]:
-        """Return the film to judge, or the slices, the one in the middle first.
+        """Return the film to judge, or the slices, the one in the middle of the spine first.
 
         Raises
         ------
@@ -84,14 +87,21 @@ class Study:
         Returns
         -------
         sequence of Image
-            A film, or the slices about the middle of a stack, the nearest to it first.
+            A film; or slices of a stack: the one in the middle, then the others by position, to
+            the head if they are axial, to the left if sagittal; or the sagittal slice in the middle
+            and then the axial ones to the head, of which there may be none.
 
         Raises
         ------
         Refused
             If there is none to choose, or it cannot be decoded.
         """
-        return self._slices(accept) if isinstance(accept, Stack) else (self._film(accept),)
+        match accept:
+            case Stack():
+                return self._slices(accept)
+            case Stacks():
+                return self._two_stacks(accept)
+        return (self._film(accept),)
 
     def _film(self, accept: Film) -> Image:
         selection = select(self, accept)
@@ -101,10 +111,38 @@ class Study:
         return replace(image, source=source, notes=(*selection.notes, *image.notes))
 
     def _slices(self, accept: Stack) -> Sequence[Image]:
-        admit_age(self.instances[0], accept.age_years)
-        found = stack(self, accept.series)
+        notes = admit_age(self.instances[0], accept.age_years)
+        found = stack(self, accept.series, thinning=accept.thinning)
         middle, *others = found.from_middle(accept.judged_slices)
-        return (replace(middle, notes=found.notes), *others)
+        return (replace(middle, notes=(*found.notes, *notes)), *others)
+
+    def _two_stacks(self, accept: Stacks) -> Sequence[Image]:
+        notes = admit_age(self.instances[0], accept.age_years)
+        found = stack(self, accept.sagittal)
+        (middle,) = found.from_middle(1)
+        shared = middle.plane.frame_of_reference if middle.plane else ""
+        slices, more = self._axial(accept.axial, shared)
+        return (replace(middle, notes=(*found.notes, *more, *notes)), *slices)
+
+    def _axial(
+        self, wanted: WantedSeries, shared: str
+    ) -> tuple[tuple[Image, ...], tuple[str, ...]]:
+        """Return the axial slices in a Frame of Reference, if there are any, and notes on them."""
+        if not shared:
+            return (), ("The sagittal slices state no Frame of Reference: no axial ones are used.",)
+        own = [each for each in self.instances if uid(each, "FrameOfReferenceUID") == shared]
+        notes: tuple[str, ...] = ()
+        if others := len(self.instances) - len(own):
+            told = f"Passed over, as in another Frame of Reference or in none: {others} objects."
+            notes = (told,)
+        try:
+            found = stack(replace(self, instances=tuple(own)), wanted)
+        except Refused as refused:
+            return (), (*notes, f"No axial slices are used. {refused.refusal.reason}")
+        if len(found.slices) > MOST_AXIAL:
+            return (), (*notes, f"More than {MOST_AXIAL} axial slices: none are used.")
+        images = tuple(each.image for each in found.slices)
+        return images, (*notes, *(f"Axial: {note}" for note in found.notes))
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ import numpy.typing as npt
 
 from cspine.dicom.pixels import MAXIMUM_PIXELS
 from cspine.findings import Refusal, Source, Spacing
-from cspine.image import Facing, GreyScale, Image
+from cspine.image import Facing, GreyScale, Image, Unit
+from cspine.plane import Plane
 from cspine.spec import Accept
 
 MAXIMUM_HEADER_BYTES = 16 << 20
-MAXIMUM_IMAGES = 64  # of a study: as many slices as a pipeline may judge
+MAXIMUM_IMAGES = 256  # of a study: as many slices as a pipeline may judge
 Count = Annotated[int, msgspec.Meta(ge=1, le=MAXIMUM_PIXELS)]
 Shape = tuple[Count, Count]
 _Array = npt.NDArray[Any]
@@ -74,6 +75,19 @@ class Refusing(_Message, frozen=True, kw_only=True):
     refusal: Refusal
 
 
+Vector = tuple[float, float, float]
+
+
+class Placed(_Message, frozen=True, kw_only=True):
+    """The plane of an image."""
+
+    origin_mm: Vector
+    across: Vector
+    down: Vector
+    spacing_mm: tuple[float, float]
+    frame_of_reference: str
+
+
 class Showing(_Message, frozen=True, kw_only=True):
     """An image; its pixels follow and, unless they are levels already, a level for each word.
 
@@ -91,6 +105,8 @@ class Showing(_Message, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     step: Count
     stored_shape: Shape | None
+    plane: Placed | None
+    unit: Unit | None
 
 
 Request = Read | Judge
@@ -123,6 +139,8 @@ def show(stream: BinaryIO, image: Image, *, left: int) -> None:
         notes=image.notes,
         step=image.step,
         stored_shape=image.stored_shape,
+        plane=_placed(image.plane) if image.plane else None,
+        unit=image.unit,
     )
     send(stream, showing, image.pixels, *([image.grey.table] if image.grey else []))
 
@@ -183,6 +201,28 @@ def receive_image(fill: Fill, showing: Showing) -> Image:
         grey=GreyScale(_array(fill, (size,), "float32"), showing.span) if size else None,
         step=showing.step,
         stored_shape=showing.stored_shape,
+        plane=_plane(showing.plane) if showing.plane else None,
+        unit=showing.unit,
+    )
+
+
+def _placed(plane: Plane) -> Placed:
+    return Placed(
+        origin_mm=tuple(plane.origin_mm.tolist()),
+        across=tuple(plane.across.tolist()),
+        down=tuple(plane.down.tolist()),
+        spacing_mm=plane.spacing_mm,
+        frame_of_reference=plane.frame_of_reference,
+    )
+
+
+def _plane(placed: Placed) -> Plane:
+    return Plane(
+        np.array(placed.origin_mm),
+        np.array(placed.across),
+        np.array(placed.down),
+        placed.spacing_mm,
+        placed.frame_of_reference,
     )
 
 

@@ -26,7 +26,7 @@ from cspine.errors import BackendError
 from cspine.files import sha256
 from cspine.onnxfile import read_onnx
 from cspine.precision import Precision
-from cspine.spec import Classifier, Network
+from cspine.spec import Network, input_of
 
 
 def build_engines(
@@ -151,17 +151,16 @@ def _inspected(plan: bytes, aim: Aim) -> tuple[Layer, ...]:
 
 
 def _batch(bundle: Bundle, stage: Network) -> tuple[int, ...]:
-    """Return the batches to be fast at: one image, or doublings up to every crop or slice."""
-    if not isinstance(stage, Classifier):
-        return (1,)
-    most = bundle.spec.largest_batch
+    """Return the batches to be fast at: doublings up to every crop, slice or region."""
+    most = bundle.spec.largest_batch(stage)
     doublings = [1 << power for power in range(most.bit_length()) if 1 << power < most]
     return (*doublings, most)
 
 
 def _profile(stage: Network, rows: int) -> Profile:
-    shape = (rows, 1, *stage.size_px)
-    return {"image": (shape, shape, shape)}
+    name, item = input_of(stage)
+    shape = (rows, *item)
+    return {name: (shape, shape, shape)}
 
 
 def _timings(here: DeviceFacts) -> Path:

@@ -39,7 +39,8 @@ def list_levels(panel: Canvas, findings: Findings, y: int) -> int:
         text(panel, level.label, (MARGIN, y), 26, WHITE, weight=600)
         _bar(panel, level, (MARGIN + 100, y - 20), findings.threshold or 0.0, colour)
         text(panel, f"{level.probability:.2f}", (MARGIN + 270, y), 26, colour, weight=600)
-        text(panel, level.decision, (MARGIN + 340, y - 1), 17, colour)
+        said = level.decision if level.grade is None else level.grade
+        text(panel, said, (MARGIN + 340, y - 1), 17, colour)
         y += 54
     return y
 

@@ -9,18 +9,17 @@ import numpy as np
 from cspine.backends import Array
 from cspine.errors import BackendError
 from cspine.image import Facing, Floats, Image
-from cspine.spec import Classify
+from cspine.spec import Classify, Grade
 from cspine.stages.levels import Disc
 from cspine.transform import Affine, Points, map_grey, sample
 
 
-def crop_map(disc: Disc, *, facing: Facing, stage: Classify) -> Affine:
+def crop_map(disc: Disc, *, facing: Facing, stage: Classify | Grade) -> Affine:
     """Return the map from a crop's pixels to the millimetres of the label map.
 
     Columns run from front to back and rows down the spine, whichever way the face points.
     """
-    x, y = disc.down
-    back = np.array([y, -x]) if facing == "left" else np.array([-y, x])
+    back = disc.back(facing)
     rows, columns = stage.size_px
     step = stage.spacing_mm
     corner = (
@@ -31,13 +30,15 @@ def crop_map(disc: Disc, *, facing: Facing, stage: Classify) -> Affine:
     return Affine(np.column_stack([back * step, disc.down * step, corner]))
 
 
-def classify_feeds(image: Image, maps: Sequence[Affine], stage: Classify) -> dict[str, Array]:
+def classify_feeds(
+    image: Image, maps: Sequence[Affine], stage: Classify | Grade
+) -> dict[str, Array]:
     """Return the network's input: ``image``, float32, shape (levels, 1, rows, columns).
 
     ``maps`` lead from crops to pixels of the image.
     """
     crops = sample(image, maps, size_px=stage.size_px)
-    return {"image": map_grey(crops, stage.grey)[:, None]}
+    return {"image": map_grey(crops, stage.grey, unit=image.unit)[:, None]}
 
 
 def probabilities(outputs: Mapping[str, Array]) -> Floats:

@@ -1,4 +1,4 @@
-"""Class activation maps: where the evidence for the positive class lies.
+"""Class activation maps: where the evidence for the answer lies.
 
 For a network that ends in global average pooling and one linear layer, Grad-CAM (Selvaraju et
 al. 2017) is the weighted sum of the last feature maps with that layer's weights, then clipped at
@@ -18,8 +18,11 @@ from cspine.image import Floats
 
 
 def activation_maps(outputs: Mapping[str, Array]) -> Floats:
-    """Return one map per level, shape (levels, rows, columns), in logits, negative evidence cut.
+    """Return one map per crop, shape (crops, rows, columns), in logits, negative evidence cut.
 
-    ``outputs["cam"]`` has shape (levels, 1, rows, columns).
+    ``outputs["cam"]`` has shape (crops, classes, rows, columns); of several classes the map is that
+    of the most probable one.
     """
-    return np.maximum(outputs["cam"][:, 0], 0).astype(np.float32)
+    likeliest = outputs["logits"].argmax(axis=1)
+    chosen = outputs["cam"][np.arange(len(likeliest)), likeliest]
+    return np.asarray(np.maximum(chosen, 0), np.float32)

@@ -30,7 +30,8 @@ def frame_feeds(image: Image, to_image: Affine, stage: Framed) -> dict[str, Floa
     Raises
     ------
     Refused
-        ``LOW_QUALITY`` if nearly all of the frame has one level, or some of it none.
+        ``LOW_QUALITY`` if nearly all of the frame has one level, or some of it none;
+        ``UNSUPPORTED_OBJECT`` if its levels are not those that a window is of.
     """
     tensor = sample(image, [to_image], size_px=stage.size_px)
     with np.errstate(invalid="ignore"):
@@ -43,7 +44,7 @@ def frame_feeds(image: Image, to_image: Affine, stage: Framed) -> dict[str, Floa
             "The image is blank: nearly all of it has one level.",
             remedy="Repeat the exposure or send the right image.",
         )
-    return {"image": map_grey(tensor, stage.grey)[:, None]}
+    return {"image": map_grey(tensor, stage.grey, unit=image.unit)[:, None]}
 
 
 def same_frame(a: Framed, b: Framed) -> bool:

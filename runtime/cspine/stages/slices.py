@@ -8,13 +8,13 @@ import numpy as np
 
 from cspine.backends import Array
 from cspine.image import Floats, Image
-from cspine.spec import Slices
+from cspine.spec import Features, Slices
 from cspine.stages.classify import probabilities
 from cspine.stages.frame import frame_feeds, frame_map
 from cspine.transform import Affine
 
 
-def slice_maps(images: Sequence[Image], stage: Slices) -> tuple[Affine, ...]:
+def slice_maps(images: Sequence[Image], stage: Slices | Features) -> tuple[Affine, ...]:
     """Return per slice the map from the network's pixels to its own: a frame in its middle."""
     return tuple(frame_map(image, stage) for image in images)
 

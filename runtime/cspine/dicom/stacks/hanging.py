@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cspine.dicom.plane import Plane, View
 from cspine.image import Floats
+from cspine.plane import Plane, View
 
 # Where rows and columns run to in patient coordinates (left, back, head), by view.
 _ACROSS = {"sagittal": (0, 1, 0), "coronal": (1, 0, 0), "axial": (1, 0, 0)}

@@ -5,8 +5,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from cspine.dicom.mr.hanging import turn_of
-from cspine.dicom.plane import Plane
+from cspine.dicom.stacks.hanging import turn_of
+from cspine.plane import Plane
 
 HUNG = {
     "sagittal": ((0, 1, 0), (0, 0, -1)),

@@ -1,4 +1,4 @@
-"""What the MR series of a study hold, and how it is told; nothing of the patient is."""
+"""What the series of one modality hold, and how it is told; nothing of the patient is."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from dataclasses import dataclass
 
 from cspine.dicom.element import uid
 from cspine.dicom.identity import Instance
-from cspine.dicom.mr.candidate import Candidate, candidates
-from cspine.dicom.mr.frames import Frame, Unfit, frames_of, is_mr
-from cspine.dicom.mr.rank import rank_of
+from cspine.dicom.stacks.candidate import Candidate, candidates
+from cspine.dicom.stacks.frames import Frame, Unfit, frames_of, modality_of
+from cspine.dicom.stacks.rank import rank_of
+from cspine.dicom.stacks.wanted import WantedSeries
 
 MOST_TOLD = 12  # kinds of stacks in one sentence
 
 
 @dataclass(frozen=True)
 class Found:
-    """What the MR series of a study hold.
+    """What the series of the wanted modality hold.
 
     Attributes
     ----------
     series
-        How many MR series there are.
+        How many of them there are.
     others
-        How many objects of the study are no MR images.
+        How many objects of the study are no images of that modality.
     stacks
         All of them, in the order of their rank.
     unfit
@@ -47,11 +48,11 @@ class Found:
         return "; ".join([*counted, *unfit])
 
 
-def find_stacks(instances: list[Instance]) -> Found:
-    """Part the MR series among the objects of a study into stacks, by their headers alone."""
+def find_stacks(instances: list[Instance], wanted: WantedSeries) -> Found:
+    """Part the series of the wanted modality into stacks, by their headers alone."""
     series: dict[str, list[Instance]] = {}
     for instance in instances:
-        if is_mr(instance.dataset):
+        if modality_of(instance.dataset) == wanted.modality:
             # Without a valid UID nothing tells what it belongs to.
             key = uid(instance.dataset, "SeriesInstanceUID") or f"of {instance.name}"
             series.setdefault(key, []).append(instance)
@@ -59,11 +60,12 @@ def find_stacks(instances: list[Instance]) -> Found:
     unfit: Counter[str] = Counter()
     for group in series.values():
         frames: list[Frame] = []
-        for each in (frame for instance in group for frame in frames_of(instance)):
+        for each in (frame for instance in group for frame in frames_of(instance, wanted.modality)):
             if isinstance(each, Unfit):
                 unfit[each.what] += 1
             else:
                 frames.append(each)
         stacks += candidates(frames)
     others = len(instances) - sum(map(len, series.values()))
-    return Found(len(series), others, tuple(sorted(stacks, key=rank_of)), unfit)
+    stacks.sort(key=lambda each: rank_of(each, wanted))
+    return Found(len(series), others, tuple(stacks), unfit)

@@ -15,10 +15,10 @@ from pydicom.dataset import Dataset
 from pydicom.uid import MPEG2MPML
 
 from cspine.codes import Code
-from cspine.dicom.mr.choice import stack
-from cspine.dicom.mr.stack import Stack
-from cspine.dicom.mr.wanted import WantedSeries
 from cspine.dicom.select import Study
+from cspine.dicom.stacks.choice import stack
+from cspine.dicom.stacks.stack import Stack
+from cspine.dicom.stacks.wanted import WantedSeries
 from cspine.findings import Refused
 from mr_series import STIR, T1, Cut, axial, classic, enhanced, neck, sagittal
 

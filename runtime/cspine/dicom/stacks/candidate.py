@@ -1,4 +1,4 @@
-"""Parallel slices of one contrast in one series: what could be judged, by the headers alone."""
+"""Parallel slices of one kind in one series: what could be judged, by the headers alone."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cspine.dicom.mr.frames import Frame
-from cspine.dicom.mr.wanted import WantedSeries, Weighting
 from cspine.dicom.pixels import MAXIMUM_PIXELS
-from cspine.dicom.plane import View
+from cspine.dicom.stacks.frames import Frame
+from cspine.dicom.stacks.wanted import Kernel, Modality, Thinning, WantedSeries, Weighting
+from cspine.plane import View
 
 # Frames belong together as long as no gap as wide as this lies between them. Headers round
 # directions to about 1e-6 and positions to micrometres; two stacks of a series differ by more.
 _DIRECTION_GAP = 0.02  # of a direction cosine: about a degree
 _SPACING_GAP_MM = 1e-3
 _ECHO_GAP_MS = 1.0
+_THICKNESS_GAP_MM = 0.05
 _ASIDE_GAP_MM = 5.0  # of the slices' centres, within their planes
 
 SAME_PLACE_MM = 0.1  # slices nearer than this are two of the same place
@@ -54,9 +55,19 @@ class Candidate:
         return self.frames[0].plane.view
 
     @property
+    def modality(self) -> Modality:
+        """MR or CT."""
+        return self.frames[0].modality
+
+    @property
     def weighting(self) -> Weighting | None:
-        """What it is weighted by; ``None`` if nothing tells."""
+        """What it is weighted by; ``None`` if nothing tells, and for CT."""
         return self.frames[0].weighting
+
+    @property
+    def kernel(self) -> Kernel | None:
+        """What it was reconstructed with; ``None`` if nothing tells, and for MR."""
+        return self.frames[0].kernel
 
     @property
     def field_mm(self) -> float:
@@ -68,9 +79,12 @@ class Candidate:
     @property
     def words(self) -> str:
         """What it was taken for."""
-        weighting = self.weighting or "of another weighting"
+        if self.modality == "CT":
+            kind = f"CT of a {self.kernel} kernel" if self.kernel else "CT"
+        else:
+            kind = self.weighting or "of another weighting"
         count = len(self.frames)
-        return f"{self.view} {weighting}, {count} slice{'s' * (count > 1)}"
+        return f"{self.view} {kind}, {count} slice{'s' * (count > 1)}"
 
     @property
     def places_mm(self) -> list[float]:
@@ -88,24 +102,39 @@ class Candidate:
             for k in range(1, gap + 1)
         ]
 
-    def lacks(self, wanted: WantedSeries) -> str:
+    def judged(self, thinning: Thinning | None) -> tuple[int, ...]:
+        """Return the indices of the slices that are judged: all, unless they are thinned."""
+        if thinning is None:
+            return tuple(range(len(self.frames)))
+        places = np.array(self.places_mm)
+        every = np.arange(0, places[-1] + thinning.every_mm / 2, thinning.every_mm)
+        nearest = np.abs(places[:, np.newaxis] - every).argmin(axis=0)
+        return tuple(np.unique(nearest).tolist())
+
+    def lacks(self, wanted: WantedSeries, thinning: Thinning | None = None) -> str:
         """Return why it is not what is wanted; empty if it is."""
         rows, columns = self.frames[0].shape
+        count = len(self.judged(thinning))
+        apart = f" every {thinning.every_mm:g} mm" if thinning else ""
         if self.view != wanted.orientation:
             return f"not {wanted.orientation}"
         if self.weighting != wanted.weighting:
             return f"not {wanted.weighting}"
-        if len(self.frames) < wanted.minimum_slices:
-            return f"fewer than {wanted.minimum_slices} slices"
+        if count < wanted.minimum_slices:
+            return f"fewer than {wanted.minimum_slices} slices{apart}"
+        if thinning and count > thinning.most:
+            return f"more than {thinning.most} slices{apart}"
+        if wanted.maximum_spacing_mm and self.spacing_mm > wanted.maximum_spacing_mm:
+            return f"slices more than {wanted.maximum_spacing_mm:g} mm apart"
         if self.field_mm < wanted.minimum_field_mm:
             return f"a field of less than {wanted.minimum_field_mm:g} mm"
-        if len(self.frames) * rows * columns > MAXIMUM_PIXELS:
+        if count * rows * columns > MAXIMUM_PIXELS:
             return "more pixels than are read"
         return ""
 
 
 def candidates(frames: Iterable[Frame]) -> list[Candidate]:
-    """Part the frames of one series into stacks of parallel slices of one contrast.
+    """Part the frames of one series into stacks of parallel slices of one kind.
 
     Neither the order of the frames nor the way they are stored matters.
     """
@@ -116,6 +145,7 @@ def candidates(frames: Iterable[Frame]) -> list[Candidate]:
             frame.shape,
             frame.kind,
             frame.weighting or "",
+            frame.kernel or "",
             frame.plane.view,
             frame.plane.frame_of_reference,
         )
@@ -128,12 +158,18 @@ def candidates(frames: Iterable[Frame]) -> list[Candidate]:
 
 
 def _alike(frames: Sequence[Frame]) -> tuple[npt.NDArray[np.float64], list[float]]:
-    """Return what parallel slices of one contrast have alike, one row a frame, and the gaps."""
+    """Return what parallel slices of one kind have alike, one row a frame, and the gaps."""
     rows = [
-        [*each.plane.across, *each.plane.down, *each.plane.spacing_mm, each.echo_ms or 0.0]
+        [
+            *each.plane.across,
+            *each.plane.down,
+            *each.plane.spacing_mm,
+            each.echo_ms or 0.0,
+            each.thickness_mm or 0.0,
+        ]
         for each in frames
     ]
-    gaps = [*[_DIRECTION_GAP] * 6, *[_SPACING_GAP_MM] * 2, _ECHO_GAP_MS]
+    gaps = [*[_DIRECTION_GAP] * 6, *[_SPACING_GAP_MM] * 2, _ECHO_GAP_MS, _THICKNESS_GAP_MM]
     return np.array(rows), gaps
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import pydicom
 
 from cspine.dicom.element import number, numbers, text
-from cspine.dicom.mr.wanted import Weighting
+from cspine.dicom.stacks.wanted import Weighting
 
 NULLING_FAT_MS = (50.0, 350.0)
 LONG_ECHO_MS, SHORT_ECHO_MS, SHORT_GRADIENT_ECHO_MS = 80.0, 30.0, 8.0

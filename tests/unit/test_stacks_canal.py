@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies
 
-from cspine.dicom.mr.canal import Fluid, canal_mm, middle_of
+from cspine.dicom.stacks.canal import Fluid, canal_mm, middle_of
 from mr_series import neck
 
 

@@ -1,4 +1,4 @@
-"""The frames of a study's MR objects by their headers, whichever way they are stored."""
+"""The frames of a study's MR or CT objects by their headers, whichever way they are stored."""
 
 from __future__ import annotations
 
@@ -10,29 +10,36 @@ from pydicom.uid import UID
 
 from cspine.dicom.admit import REGION_CODES
 from cspine.dicom.codec import SYNTAXES
-from cspine.dicom.element import codes, integer, items, syntax_of, text, uid
+from cspine.dicom.element import codes, integer, items, number, syntax_of, text, uid
 from cspine.dicom.frame import frame_header
 from cspine.dicom.identity import Instance
-from cspine.dicom.mr.contrast import times_of, weighting_of
-from cspine.dicom.mr.hanging import Turn, turn_of
-from cspine.dicom.mr.wanted import Weighting
 from cspine.dicom.pixels import MAXIMUM_PIXELS, frame_count
-from cspine.dicom.plane import Plane, plane_of
+from cspine.dicom.plane import plane_of
 from cspine.dicom.rank import UNNUMBERED, Origin, image_type, number_of, origin_of
+from cspine.dicom.stacks.ct import kernel_of, unfit
+from cspine.dicom.stacks.hanging import Turn, turn_of
+from cspine.dicom.stacks.mr import times_of, weighting_of
+from cspine.dicom.stacks.wanted import Kernel, Modality, Weighting
 from cspine.findings import Refused
+from cspine.plane import Plane
 
-CLASSIC = "1.2.840.10008.5.1.4.1.1.4"
-ENHANCED = frozenset({
-    "1.2.840.10008.5.1.4.1.1.4.1",
-    "1.2.840.10008.5.1.4.1.1.4.3",  # in colour
-    "1.2.840.10008.5.1.4.1.1.4.4",  # Legacy Converted
-})  # fmt: skip
+CLASSIC: dict[str, Modality] = {
+    "1.2.840.10008.5.1.4.1.1.4": "MR",
+    "1.2.840.10008.5.1.4.1.1.2": "CT",
+}
+ENHANCED: dict[str, Modality] = {
+    "1.2.840.10008.5.1.4.1.1.4.1": "MR",
+    "1.2.840.10008.5.1.4.1.1.4.3": "MR",  # in colour
+    "1.2.840.10008.5.1.4.1.1.4.4": "MR",  # Legacy Converted
+    "1.2.840.10008.5.1.4.1.1.2.1": "CT",
+    "1.2.840.10008.5.1.4.1.1.2.2": "CT",  # Legacy Converted
+}
 CERVICAL = frozenset({"CSPINE", "NECK"})
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame of an MR object that has a place in the patient.
+    """One frame of an MR or CT object that has a place in the patient.
 
     Attributes
     ----------
@@ -46,8 +53,14 @@ class Frame:
         How stored pixels come to hang.
     kind
         Image Type or Frame Type: frames of one stack have the same.
+    modality
+        MR or CT.
     weighting, echo_ms
-        What it is weighted by, and its echo time; ``None`` where nothing tells.
+        What an MR frame is weighted by, and its echo time; ``None`` where nothing tells.
+    kernel
+        What a CT frame was reconstructed with; ``None`` where nothing tells.
+    thickness_mm
+        Of the slice; ``None`` if it is not stated.
     cervical
         Whether the header states the cervical spine; ``None`` if it leaves the part open.
     order
@@ -61,8 +74,11 @@ class Frame:
     stored: Plane
     turn: Turn
     kind: tuple[str, ...]
+    modality: Modality
     weighting: Weighting | None
     echo_ms: float | None
+    kernel: Kernel | None
+    thickness_mm: float | None
     cervical: bool | None
     order: tuple[int, int, int, str, int]
 
@@ -80,28 +96,30 @@ class Unfit:
     what: str
 
 
-def is_mr(dataset: pydicom.Dataset) -> bool:
-    """Return whether an object is an MR image, classic or enhanced."""
-    sop_class = uid(dataset, "SOPClassUID")
-    return sop_class == CLASSIC or sop_class in ENHANCED
+def modality_of(dataset: pydicom.Dataset) -> Modality | None:
+    """Return what kind of image an object is, classic or enhanced; ``None`` if of neither kind."""
+    return (CLASSIC | ENHANCED).get(uid(dataset, "SOPClassUID"))
 
 
-def frames_of(instance: Instance) -> Iterator[Frame | Unfit]:
-    """Yield the frames of an MR object; a single :class:`Unfit` if none of them can be a slice."""
+def frames_of(instance: Instance, modality: Modality) -> Iterator[Frame | Unfit]:
+    """Yield the frames of an object that is of a modality.
+
+    A single :class:`Unfit` if none of them can be a slice.
+    """
     dataset = instance.dataset
     fault = _fault(dataset)
     if fault:
         yield Unfit(fault)
         return
     for index in range(frame_count(dataset)):
-        yield _frame(instance, index)
+        yield _frame(instance, index, modality)
 
 
 def _fault(dataset: pydicom.Dataset) -> str:
     """Return what an object is that cannot be used as a whole; empty if it can."""
     colour = text(dataset, "PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2")
     described = len(items(dataset, "PerFrameFunctionalGroupsSequence"))
-    enhanced = uid(dataset, "SOPClassUID") != CLASSIC
+    enhanced = uid(dataset, "SOPClassUID") in ENHANCED
     if colour or integer(dataset, "SamplesPerPixel", default=1) != 1:
         return "objects in colour"
     if "PixelData" not in dataset:
@@ -116,7 +134,7 @@ def _fault(dataset: pydicom.Dataset) -> str:
     return ""
 
 
-def _frame(instance: Instance, index: int) -> Frame | Unfit:
+def _frame(instance: Instance, index: int, modality: Modality) -> Frame | Unfit:
     dataset = instance.dataset
     header = frame_header(dataset, frame=index)
     kind = image_type(header, "FrameType") or image_type(header) or image_type(dataset)
@@ -125,6 +143,8 @@ def _frame(instance: Instance, index: int) -> Frame | Unfit:
         return Unfit("slices of a localiser")
     if origin_of(kind) is Origin.DERIVED:
         return Unfit("slices derived from other images")
+    if modality == "CT" and (what := unfit(header, kind)):
+        return Unfit(what)
     try:
         stored = plane_of(header)
     except Refused:
@@ -139,8 +159,11 @@ def _frame(instance: Instance, index: int) -> Frame | Unfit:
         stored=stored,
         turn=turn,
         kind=kind,
-        weighting=weighting_of(header),
-        echo_ms=times_of(header).echo_ms,
+        modality=modality,
+        weighting=weighting_of(header) if modality == "MR" else None,
+        echo_ms=times_of(header).echo_ms if modality == "MR" else None,
+        kernel=kernel_of(header) if modality == "CT" else None,
+        thickness_mm=number(header.get("SliceThickness")),
         cervical=_cervical(dataset, header),
         order=(
             max(

@@ -1,44 +1,47 @@
-"""A stack of parallel MR slices, decoded: what an MR pipeline looks at."""
+"""A stack of parallel slices, decoded: what a pipeline of MR or CT looks at."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from cspine.dicom.dataset import pixels_forgotten, source_of
-from cspine.dicom.mr.canal import Fluid, canal_mm, middle_of
-from cspine.dicom.mr.candidate import Candidate
-from cspine.dicom.mr.frames import Frame
-from cspine.dicom.mr.wanted import Orientation, Weighting
-from cspine.dicom.plane import Plane
 from cspine.dicom.read import read_slice
+from cspine.dicom.stacks.canal import Fluid, canal_mm, middle_of
+from cspine.dicom.stacks.candidate import Candidate
+from cspine.dicom.stacks.ct import AIR_HU
+from cspine.dicom.stacks.frames import Frame
+from cspine.dicom.stacks.wanted import Orientation, WantedSeries, Weighting
 from cspine.findings import Refused, Source, Spacing
 from cspine.image import Floats, Image
+from cspine.plane import Plane
 
 
 @dataclass(frozen=True)
-class MRSlice:
+class StackSlice:
     """One slice, hung as it is read: sagittal and coronal head up, sagittal face left.
 
     Attributes
     ----------
     image
-        Float32 levels as measured, whose spacing is the patient's. Its coordinates are pixels of
-        the slice as hung; ``stored.to_pixels(plane.to_patient(points))`` are those of the frame.
+        Float32 levels as measured, in HU on CT, whose spacing is the patient's. Its coordinates
+        are pixels of the slice as hung; ``stored.to_pixels(plane.to_patient(points))`` are those
+        of the frame.
     plane
-        Where the pixels of ``image`` lie in the patient.
+        ``image.plane``.
     stored
         Where the pixels of the frame lie as they are stored.
     frame
         Zero-based, of the object that ``image.source`` names.
     canal_mm
-        How much of the spinal canal with its cord it shows (:mod:`cspine.dicom.mr.canal`);
-        ``None`` unless the stack is sagittal.
+        How much of the spinal canal with its cord it shows (:mod:`cspine.dicom.stacks.canal`);
+        ``None`` unless the stack is sagittal MR.
     """
 
     image: Image
@@ -50,7 +53,7 @@ class MRSlice:
 
 @dataclass(frozen=True)
 class Stack:
-    """Parallel slices of one contrast.
+    """Parallel slices of one kind.
 
     Attributes
     ----------
@@ -58,21 +61,21 @@ class Stack:
         Ordered by position: to the patient's left if sagittal, back if coronal, head if axial.
         All have one shape and spacing.
     orientation, weighting
-        What it was taken for.
+        What it was taken for; CT is weighted by nothing.
     spacing_mm
         Between the centres of neighbouring slices; 0 for a single one.
     gaps
         How many slices are missing after each but the last.
     middle
-        Index of the slice in the middle: of those that show the canal, if it is sagittal; else
-        of all.
+        Index of the slice in the middle: of those that show the canal, if it is sagittal MR;
+        else of all.
     notes
         How it was chosen, and what else was found.
     """
 
-    slices: tuple[MRSlice, ...]
+    slices: tuple[StackSlice, ...]
     orientation: Orientation
-    weighting: Weighting
+    weighting: Weighting | None
     spacing_mm: float
     gaps: tuple[int, ...]
     middle: int
@@ -83,7 +86,7 @@ class Stack:
         """What names the middle slice, for an answer that is about the stack."""
         return self.slices[self.middle].image.source
 
-    def around_middle(self, count: int) -> tuple[MRSlice, ...]:
+    def around_middle(self, count: int) -> tuple[StackSlice, ...]:
         """Return the slices nearest to the middle one, which is among them, by position.
 
         Of two as near, the one that shows more of the canal is taken, then the former. All, if
@@ -114,8 +117,8 @@ class Stack:
         return int(np.argmin(off))
 
 
-def read_stack(candidate: Candidate, weighting: Weighting, orientation: Orientation) -> Stack:
-    """Decode the slices of a candidate, which is of that weighting and orientation.
+def read_stack(candidate: Candidate, wanted: WantedSeries, judged: Sequence[int]) -> Stack:
+    """Decode the slices of these indices of a candidate, which is as wanted.
 
     Raises
     ------
@@ -123,7 +126,9 @@ def read_stack(candidate: Candidate, weighting: Weighting, orientation: Orientat
         ``UNSUPPORTED_OBJECT`` if a slice cannot be decoded, ``LOW_QUALITY`` if all pixels have one
         value.
     """
-    frames = candidate.frames
+    frames = tuple(candidate.frames[index] for index in judged)
+    every = candidate.places_mm
+    places = [every[index] for index in judged]
     # One array: a stack may be as large as all images that are read.
     levels = np.empty((len(frames), *frames[0].shape), np.float32)
     sources = list(_decoded(frames, levels))
@@ -135,16 +140,18 @@ def read_stack(candidate: Candidate, weighting: Weighting, orientation: Orientat
         )
     canal: list[float | None] = [None] * len(frames)
     middle = len(frames) // 2
-    if orientation == "sagittal":
-        fluid: Fluid = "dark" if weighting == "T1" else "bright"
+    if wanted.modality == "CT":
+        np.maximum(levels, AIR_HU, out=levels)
+    elif wanted.orientation == "sagittal":
+        fluid: Fluid = "dark" if wanted.weighting == "T1" else "bright"
         shown = canal_mm(levels, frames[0].plane.spacing_mm, fluid=fluid)
-        canal, middle = [*shown], middle_of(shown, candidate.places_mm)
+        canal, middle = [*shown], middle_of(shown, places)
     return Stack(
         slices=tuple(map(_slice, frames, levels, sources, canal)),
-        orientation=orientation,
-        weighting=weighting,
-        spacing_mm=candidate.spacing_mm,
-        gaps=candidate.gaps,
+        orientation=wanted.orientation,
+        weighting=wanted.weighting,
+        spacing_mm=float(np.median(np.diff(places))) if len(places) > 1 else 0.0,
+        gaps=tuple(sum(candidate.gaps[a:b]) for a, b in pairwise(judged)),
         middle=middle,
     )
 
@@ -167,14 +174,16 @@ def _decoded(frames: tuple[Frame, ...], levels: Floats) -> Iterator[Source]:
             yield msgspec.structs.replace(sources[name], frame=frame.index + 1 if several else None)
 
 
-def _slice(frame: Frame, levels: Floats, source: Source, canal: float | None) -> MRSlice:
+def _slice(frame: Frame, levels: Floats, source: Source, canal: float | None) -> StackSlice:
     row_mm, column_mm = frame.plane.spacing_mm
-    return MRSlice(
+    return StackSlice(
         image=Image(
             pixels=levels,
             spacing=Spacing(row_mm=row_mm, column_mm=column_mm, flag="calibrated"),
             facing="left" if frame.plane.view == "sagittal" else None,
             source=source,
+            plane=frame.plane,
+            unit="HU" if frame.modality == "CT" else None,
         ),
         plane=frame.plane,
         stored=frame.stored,

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydicom.dataset import Dataset
 
-from cspine.dicom.mr.contrast import weighting_of
-from cspine.dicom.mr.wanted import Weighting
+from cspine.dicom.stacks.mr import weighting_of
+from cspine.dicom.stacks.wanted import Weighting
 
 
 def header(**elements: Any) -> Dataset:

@@ -1,1 +1,0 @@
-"""MR: from a study to the stack of slices that a pipeline judges."""

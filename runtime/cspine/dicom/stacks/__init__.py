@@ -1,0 +1,1 @@
+"""MR and CT: from a study to the stack of slices that a pipeline judges."""
