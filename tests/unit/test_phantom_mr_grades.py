@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from cspine_phantom.mr.disease import draw_disease, generator
 from cspine_phantom.mr.grades import (
     LEAN,
     THRESHOLDS,
+    Narrowing,
     draw_narrowing,
     ideal_kappa,
     ideal_matrix,
@@ -22,7 +24,7 @@ from cspine_phantom.mr.narrowed import FLATTENED, LOST, Room, narrowed, room_of,
 from cspine_phantom.mr.necks import neck
 from cspine_phantom.patients import LEVELS, draw_patient
 from cspine_phantom.volume.canal import Canal
-from cspine_phantom.volume.column import column
+from cspine_phantom.volume.column import Column, column
 
 DRAWN = [draw_narrowing(draw_patient(3, number)) for number in range(1500)]
 
@@ -51,19 +53,19 @@ def test_every_grade_is_seen_at_every_level() -> None:
     assert narrowest == pytest.approx(LEAN, abs=0.1)
 
 
-def rooms(numbers: range) -> list[tuple[tuple[int, ...], Room]]:
-    found = []
+def canals(numbers: range) -> Iterator[tuple[Narrowing, Column, Canal]]:
     for number in numbers:
         patient = draw_patient(6, number)
         narrowing, rng = draw_narrowing(patient), generator(6, number, stream="anatomy")
         own = column(patient, rng=rng)
-        canal = narrowed(own, narrowing, rng=rng)
-        found.append((narrowing.drawn, room_of(canal, unworn(own, canal))))
-    return found
+        yield narrowing, own, narrowed(own, narrowing, rng=rng)
 
 
 def test_the_canal_crosses_a_grade_where_the_narrowness_does() -> None:
-    found = rooms(range(12))
+    found: list[tuple[tuple[int, ...], Room]] = [
+        (narrowing.drawn, room_of(canal, unworn(own, canal)))
+        for narrowing, own, canal in canals(range(12))
+    ]
     assert [room.grades for _, room in found] == [drawn for drawn, _ in found]
     assert {grade for drawn, _ in found for grade in drawn} == {0, 1, 2, 3}
     for drawn, room in found:
@@ -72,6 +74,20 @@ def test_the_canal_crosses_a_grade_where_the_narrowness_does() -> None:
             assert (grade >= 2) == (flat > FLATTENED)
             assert 0 <= lost <= 1
             assert -0.01 < flat < 0.6
+
+
+def test_cords_are_as_flat_as_those_of_patients() -> None:
+    """Of a series of patients a ratio of 0.46 was measured by hand, with a deviation of 0.07."""
+    smallest = []
+    for narrowing, _, canal in canals(range(40)):
+        front, back = canal.cord_at(0.0)
+        ratio = (back - front + 0.5) / (2 * canal.cord_half(back - front))
+        at = [int(np.abs(canal.along - place).argmin()) for place in canal.discs[:6]]
+        assert (ratio[at] < 0.8).all()
+        if max(narrowing.drawn) >= 2:
+            smallest.append(ratio[at].min())
+    assert np.mean(smallest) == pytest.approx(0.46, abs=0.03)
+    assert np.std(smallest) == pytest.approx(0.08, abs=0.02)
 
 
 def test_how_flat_a_cord_is_does_not_tell_whether_it_is_bright() -> None:
