@@ -75,7 +75,7 @@ audit: $(READY)
 
 validate-statistics: $(READY)
 	$(BIN)/python -m cspine_validation --record benchmarks/records/statistics.json \
-	  --latency benchmarks/records/*cpu-onnxruntime.json benchmarks/records/*cpu-openvino.json
+	  --latency benchmarks/records/statistics-onnxruntime.json benchmarks/records/statistics-openvino.json
 	$(BIN)/python tests/unit/test_validation.py
 
 live: build/demo/xray.cspine

@@ -92,7 +92,7 @@ def build_network(
             )
     try:
         network = factory(**arguments)
-    except (TypeError, ValueError, AssertionError, KeyError, RuntimeError) as error:
+    except (TypeError, ValueError, AssertionError, LookupError, RuntimeError) as error:
         raise ModelError(f"{architecture.factory} refuses its arguments: {error}") from error
     if not isinstance(network, nn.Module):
         raise ModelError(f"{architecture.factory} made no network")

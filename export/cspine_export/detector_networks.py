@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -33,7 +33,9 @@ def detector_networks(
         If the network is another one than the numbers of the two stages say.
     """
     numbers = detect.detector(features)
+    shapes = _shapes(numbers)
     if isinstance(network, Detector):
+        _check_made(network.backbone.eval(), features, shapes, outputs=network.backbone.names)
         parts: tuple[nn.Module, nn.Module] = (
             FeaturesNetwork(network.backbone, network.rpn_head, anchors=numbers.anchor_count),
             HeadNetwork(network.box_head, network.box_predictor),
@@ -44,9 +46,9 @@ def detector_networks(
         found = split(network, size_px=features.size_px)
         _check_numbers(found.spec, numbers, where=f"stages {features.id!r} and {detect.id!r}")
         parts = found.features, found.head
-    shapes = _shapes(numbers)
-    for stage, part in zip((features, detect), parts, strict=True):
-        _check_shapes(part.eval(), stage, shapes)
+    stages: tuple[Features | Detect, ...] = features, detect
+    for stage, part in zip(stages, parts, strict=True):
+        _check_made(part.eval(), stage, shapes, outputs=Interface.of(stage).outputs)
     return dict(zip((features.id, detect.id), parts, strict=True))
 
 
@@ -84,11 +86,15 @@ def _shapes(numbers: DetectorSpec) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _check_shapes(
-    part: nn.Module, stage: Features | Detect, shapes: Mapping[str, tuple[int, ...]]
+def _check_made(
+    part: nn.Module,
+    stage: Features | Detect,
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    outputs: Sequence[str],
 ) -> None:
-    interface = Interface.of(stage)
-    example = interface.example()
+    """Refuse a part that does not take its input, or that returns other shapes."""
+    example = Interface.of(stage).example()
     try:
         with torch.inference_mode():
             made = part(example)
@@ -97,7 +103,9 @@ def _check_shapes(
             f"stage {stage.id!r}: the network does not take {tuple(example.shape)}: "
             f"{str(error).splitlines()[0]}; mend the numbers of its stage or its architecture"
         ) from error
-    for name, values in zip(interface.outputs, made, strict=True):
+    for name, values in zip(
+        outputs, made.values() if isinstance(made, dict) else made, strict=True
+    ):
         got, wanted = tuple(values.shape), (len(example), *shapes[name])
         if got != wanted:
             raise ModelError(

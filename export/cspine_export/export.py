@@ -71,13 +71,13 @@ def export(
     _check_stages(spec, checkpoints)
     networks: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
-    for stage in spec.trainings:
+    for trained in spec.trainings:
         network = build_network(
-            stage.architecture, allowed=allowed, detector=spec.detector_of(stage)
+            trained.architecture, allowed=allowed, detector=spec.detector_of(trained)
         )
-        part = (parts or {}).get(stage.id)
-        origins[stage.id] = load_checkpoint(network, checkpoints[stage.id], part=part)
-        networks |= networks_of(network, stage, spec)
+        part = (parts or {}).get(trained.id)
+        origins[trained.id] = load_checkpoint(network, checkpoints[trained.id], part=part)
+        networks |= networks_of(network, trained, spec)
     graphs = {
         stage.id: to_onnx(networks[stage.id], Interface.of(stage), exporters=exporters)
         for stage in spec.networks

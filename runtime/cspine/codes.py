@@ -64,7 +64,7 @@ CODES: dict[Code, Meaning] = {
     "INCOMPLETE_SET": Meaning(
         "object",
         "Something that the pipeline needs is not there: on a radiograph, its pixel spacing; on "
-        "MR, the series, or slices of it.",
+        "MR and CT, the series, or slices of it.",
         "header",
         "110523",
     ),

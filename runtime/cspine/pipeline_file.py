@@ -175,24 +175,24 @@ def _faults(spec: PipelineSpec) -> Iterator[str]:
 
 
 def _accept_faults(spec: PipelineSpec) -> Iterator[str]:
-    """Yield what contradicts the kind of image that is let in."""
-    for stage in spec.stage:
-        if not isinstance(stage, _LOOKING[type(spec.accept)]):
-            yield f"stage {stage.id!r} does not look at what [accept] lets in"
-        if isinstance(getattr(stage, "grey", None), Window) and spec.accept.modality != ["CT"]:
-            yield f"stage {stage.id!r}: grey of kind 'window' takes Hounsfield units, so CT alone"
-    youngest, oldest = spec.accept.age_years
+    """Yield what contradicts itself, or the kind of image that is let in."""
+    accept = spec.accept
+    youngest, oldest = accept.age_years
     if youngest > oldest:
         yield f"accept.age_years: {youngest} is above {oldest}"
-    match spec.accept:
+    match accept:
         case Stack(series=series):
-            yield from _series_faults("series", series, spec.accept.modality)
-        case Stacks():
-            for wanted in ("sagittal", "axial"):
-                series = getattr(spec.accept, wanted)
-                yield from _series_faults(wanted, series, spec.accept.modality)
-                if series.orientation != wanted:
-                    yield f"accept.{wanted}.orientation is {series.orientation!r}"
+            yield from _series_faults("series", series, accept.modality)
+        case Stacks(sagittal=sagittal, axial=axial):
+            for key, series in (("sagittal", sagittal), ("axial", axial)):
+                yield from _series_faults(key, series, accept.modality)
+                if series.orientation != key:
+                    yield f"accept.{key}.orientation = {series.orientation!r}, expected {key!r}"
+    for stage in spec.stage:
+        if not isinstance(stage, _LOOKING[type(accept)]):
+            yield f"stage {stage.id!r} does not look at what [accept] lets in"
+        if isinstance(getattr(stage, "grey", None), Window) and accept.modality != ["CT"]:
+            yield f"stage {stage.id!r}: grey of kind 'window' takes Hounsfield units, so CT alone"
 
 
 def _series_faults(key: str, series: WantedSeries, modality: Sequence[str]) -> Iterator[str]:

@@ -40,8 +40,8 @@ class Standardise(Struct, frozen=True, kw_only=True, tag="standardise", tag_fiel
 class Window(Struct, frozen=True, kw_only=True, tag="window", tag_field="kind"):
     """Map a window of Hounsfield units to 0..1 and clip the rest, as VOI LINEAR_EXACT does."""
 
-    center_hu: float
-    width_hu: Positive
+    center_hu: Annotated[float, msgspec.Meta(ge=-10_000, le=10_000)]
+    width_hu: Annotated[float, msgspec.Meta(gt=0, le=100_000)]
 
 
 Grey = Percentile | Standardise | Window

@@ -32,8 +32,9 @@ def test_a_box_of_the_whole_frame_is_the_frame() -> None:
     region = region_of(detections((0, 0, 48, 80)), to_image, image=0)
     assert region is not None
     rows, columns = 80 / 0.5, 48 / 0.4  # pixels of the image
-    wanted = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * (columns / 2, rows / 2)
-    np.testing.assert_allclose(region.corners, wanted + ((160 - 1) / 2, (200 - 1) / 2))
+    middle, half = np.array([(160 - 1) / 2, (200 - 1) / 2]), np.array([columns / 2, rows / 2])
+    wanted = middle + half * [[-1, -1], [1, -1], [1, 1], [-1, 1]]
+    np.testing.assert_allclose(region.corners, wanted)
 
 
 def test_a_slice_without_a_detection_has_no_region() -> None:

@@ -22,10 +22,10 @@ def test_they_are_those_of_torchvision() -> None:
 
 def test_ratios_come_before_sizes_and_columns_before_rows() -> None:
     one = Anchors(
-        map="p0", grid=(2, 2), stride_px=(100, 200), sizes_px=(10, 20), aspect_ratios=(1, 4)
+        map="p0", grid=(2, 2), stride_px=(48, 64), sizes_px=(10, 20), aspect_ratios=(1, 4)
     )
     anchors = (one, *SPEC.anchors[1:])
     made = all_anchors(msgspec.structs.replace(SPEC, anchors=anchors))[:16]
     middles, sides = (made[:, :2] + made[:, 2:]) / 2, made[:, 2:] - made[:, :2]
     assert sides[:4].tolist() == [[10, 10], [20, 20], [4, 20], [10, 40]]  # halves to even
-    assert middles[::4].tolist() == [[0, 0], [200, 0], [0, 100], [200, 100]]
+    assert middles[::4].tolist() == [[0, 0], [64, 0], [0, 48], [64, 48]]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,6 +16,9 @@ PAGE = ROOT / "docs" / "int8.md"
 OURS = "ours"
 NEAR_DB = 1.0
 LEAST = 0.98
+AIMS = [
+    ("trt", "int8"), ("trt-rtx", "int8"), ("trt", "fp16"), ("trt-rtx", "fp16"),
+]  # fmt: skip
 
 TEXT = """# INT8 against other tools
 
@@ -37,6 +42,14 @@ tool loses less, and no clinical accuracy. What INT8 does to answers is for
 """
 
 
+BUILDER = """\
+Every emission for TensorRT and TensorRT-RTX, INT8 and FP16, through the parser and builder of
+TensorRT-RTX for compute capability 8.9, with no GPU (`make zoo`). Kernels are those of the built
+engine's convolutions, read from its layer list, merged ones once. No convolution is left in FP32;
+transposed ones have no integer kernel there, and TensorRT gets matrix products in FP16.
+"""
+
+
 def records() -> list[Path]:
     return sorted((ROOT / "benchmarks" / "records").glob("*-int8.json"))
 
@@ -46,7 +59,7 @@ def page() -> str:
     if not found:
         return TEXT.format(body="No run has ended on this version yet.")
     record = msgspec.json.decode(found[-1].read_bytes(), type=Record)
-    return TEXT.format(body="\n\n".join([about(record), *map(section, runtimes(record))]))
+    return TEXT.format(body="\n\n".join([about(record), *map(section, runtimes(record)), built()]))
 
 
 def about(record: Record) -> str:
@@ -80,6 +93,29 @@ def section(found: tuple[str, list[Result]]) -> str:
             summary(results),
         ]
     )
+
+
+def built() -> str:
+    """Return what NVIDIA's builder made of the emissions of the same networks."""
+    (*_, path) = sorted((ROOT / "benchmarks" / "records").glob("*-zoo.json"))
+    engines: dict[str, dict[str, Any]] = json.loads(path.read_bytes())["rtx"]
+    header = [
+        "network",
+        "weighted operators",
+        *(f"{target} {precision}" for target, precision in AIMS),
+    ]
+    names = dict.fromkeys(name.rsplit(", ", 2)[0] for name in engines)
+    lines = [header, ["---"] * len(header)]
+    for name in names:
+        found = [engines[f"{name}, {target}, {precision}"] for target, precision in AIMS]
+        lines.append([name, str(found[0]["convolutions"]), *map(kernels, found)])
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"## Through NVIDIA's builder\n\n{BUILDER}\n{table}"
+
+
+def kernels(engine: dict[str, Any]) -> str:
+    counts = ", ".join(f"{count} {kind}" for kind, count in engine["kernels"].items())
+    return f"{counts or 'no convolution'}; {engine['engine_megabytes']} MB"
 
 
 def cell(result: Result, name: str) -> str:

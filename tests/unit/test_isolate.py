@@ -16,14 +16,15 @@ import pytest
 from pydicom.dataset import Dataset
 
 import cspine
+import ct_series
+import mr_series
 from cspine.dicom.isolate import IsolatedReader
 from cspine.dicom.select import Readable, find_studies
+from cspine.dicom.stacks.wanted import WantedSeries
 from cspine.errors import StudyError
 from cspine.findings import Refused, Source
 from cspine.image import Image
-from cspine.pipeline_file import load_spec, shipped_spec
-from cspine.spec import Accept, PipelineSpec
-from mr_series import classic, neck, sagittal
+from cspine.spec import Accept, PipelineSpec, Stack
 
 Save = Callable[[Dataset], Path]
 GIB = 1 << 30
@@ -88,17 +89,34 @@ def test_another_process_says_the_same(
     (folder.parent / "cd.zip").unlink()
 
 
+MR_CUTS = mr_series.sagittal(mr_series.neck(), spacing_mm=(3.5, 1.0, 1.0), tilt_deg=7)
+CT_CUTS = ct_series.axial(ct_series.neck(), tilt_deg=7, gantry=True)
+T2 = WantedSeries(orientation="sagittal", weighting="T2", minimum_slices=7, minimum_field_mm=99)
+CT = WantedSeries(orientation="axial", minimum_slices=7, minimum_field_mm=75)
+STACKS = {
+    "MR": (
+        mr_series.classic(MR_CUTS),
+        Stack(modality=["MR"], series=T2, judged_slices=5, age_years=(18, 100)),
+    ),
+    "CT": (
+        ct_series.classic(CT_CUTS),
+        Stack(modality=["CT"], series=CT, judged_slices=9, every_mm=3.0, age_years=(18, 100)),
+    ),
+}
+
+
+@pytest.mark.parametrize("modality", STACKS)
 def test_slices_come_from_another_process_with_their_planes(
-    reader: IsolatedReader, tmp_path: Path
+    reader: IsolatedReader, tmp_path: Path, modality: str
 ) -> None:
-    cuts = sagittal(neck(), spacing_mm=(3.5, 1.0, 1.0), tilt_deg=7)
-    for number, dataset in enumerate(classic(cuts)):
+    datasets, accept = STACKS[modality]
+    for number, dataset in enumerate(datasets):
         dataset.save_as(tmp_path / f"{number}.dcm", enforce_file_format=True)
-    accept = load_spec(shipped_spec("mr-opll")).accept
     (study,), (isolated,) = find_studies([tmp_path])[0], reader.find_studies([tmp_path])[0]
     for one, other in zip(isolated.images(accept), study.images(accept), strict=True):
         assert np.array_equal(one.pixels, other.pixels)
         assert (one.spacing, one.source, one.notes) == (other.spacing, other.source, other.notes)
+        assert one.unit == other.unit == ("HU" if modality == "CT" else None)
         assert one.plane
         assert other.plane
         for name, value in vars(other.plane).items():

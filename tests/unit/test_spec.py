@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cspine.codes import precedence
+from cspine.dicom.stacks.wanted import Thinning
 from cspine.errors import SpecError
 from cspine.geometry import LANDMARKS
 from cspine.pipeline_file import load_spec, parse_spec, shipped_spec
@@ -21,10 +22,14 @@ from cspine.spec import (
     PipelineSpec,
     Screen,
     Segment,
+    Slices,
+    Stack,
+    Window,
 )
 
 OWN = Path(__file__).parents[2] / "docs" / "pipelines" / "xray-neck.toml"
 SHIPPED = shipped_spec("xray-compression").read_text()
+OPLL = shipped_spec("mr-opll").read_text()
 KEYS = (
     "name title intended_use modality body_part id size_px spacing_mm grey low high labels "
     "factory masks_from vertebrae posterior minimum_area_mm2 minimum_pitch_mm maximum_pitch_mm "
@@ -159,6 +164,57 @@ def test_a_misspelt_key_fails_and_is_mended(key: str) -> None:
 @pytest.mark.parametrize("table", ["accept", "gate", "stage.architecture", "stage.sign"])
 def test_a_misspelt_table_fails_and_is_mended(table: str) -> None:
     assert fault(f"[{table}]", f"[{table}s]").endswith(f"did you mean {table.split('.')[-1]!r}?")
+
+
+CT = """view = "stack"
+modality = ["CT"]
+series = { orientation = "axial", kernel = "soft", minimum_slices = 20, minimum_field_mm = 90.0 }
+judged_slices = 64
+every_mm = 3.0
+age_years = [18, 100]
+"""
+WINDOW = 'grey = { kind = "window", center_hu = 300.0, width_hu = 1500.0 }'
+HEADED, STAGES = OPLL.split("[accept]")[0], OPLL[OPLL.index("[[stage]]") :]
+OF_CT = f"{HEADED}[accept]\n{CT}\n" + STAGES.replace('grey = { kind = "standardise" }', WINDOW)
+
+
+def test_a_pipeline_of_ct_says_which_slices_and_how_they_are_windowed() -> None:
+    read = parse_spec(OF_CT.encode(), where="p.toml")
+    assert isinstance(read.accept, Stack)
+    assert read.accept.series.modality == "CT"
+    assert read.accept.thinning == Thinning(every_mm=3.0, most=64)
+    (looking, _) = read.stage
+    assert isinstance(looking, Slices)
+    assert looking.grey == Window(center_hu=300, width_hu=1500)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('["CT"]', '["MR"]', "accept.modality = ['MR'], but a series without weighting is CT"),
+        ('["CT"]', "[]", "accept.modality = [], but a series without weighting is CT"),
+        ('kernel = "soft"', 'weighting = "T2"', "but a series with weighting is MR"),
+        ('kernel = "soft"', 'kernel = "hard"', "Invalid enum value 'hard'"),
+        ("every_mm = 3.0", "every_mm = inf", "Expected `float` <= 100.0"),
+        ("width_hu = 1500.0", "width_hu = 0.0", "Expected `float` > 0.0"),
+        ("center_hu", "centre_hu", "did you mean 'center_hu'?"),
+        ("1500.0", "nan", "width_hu"),
+        ("center_hu = 300.0", "center_hu = inf", "Expected `float` <= 10000.0"),
+        ("center_hu = 300.0", "center_hu = nan", "center_hu"),
+    ],
+)
+def test_a_pipeline_of_ct_is_checked(old: str, new: str, message: str) -> None:
+    assert old in OF_CT
+    with pytest.raises(SpecError) as caught:
+        parse_spec(OF_CT.replace(old, new).encode(), where="p.toml")
+    assert message in str(caught.value)
+
+
+def test_a_window_is_of_ct_alone() -> None:
+    for pipeline, grey in ((OPLL, "standardise"), (SHIPPED, "percentile")):
+        told = re.sub(rf'grey = {{ kind = "{grey}".*', WINDOW, pipeline)
+        with pytest.raises(SpecError, match="'window' takes Hounsfield units, so CT alone"):
+            parse_spec(told.encode(), where="p.toml")
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,7 @@ def committed() -> list[Simulation]:
 
 
 def recorded(backend: str) -> Record:
-    (path,) = RECORDS.glob(f"*cpu-{backend}.json")
-    return read_record(path)
+    return read_record(RECORDS / f"statistics-{backend}.json")
 
 
 def test_a_run_depends_on_the_seed_and_its_number_alone() -> None:

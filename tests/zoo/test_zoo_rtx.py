@@ -76,5 +76,6 @@ def test_the_emission_builds_and_is_what_it_says(
     assert target == "trt" or not left
     assert quantized == emission.summary.quantized
     assert "Float" not in kinds
-    if precision == "int8" and emission.summary.convolutions:
-        assert emission.summary.quantized > emission.summary.convolutions / 2
+    # Of convolutions: TensorRT gets matrix products in FP16.
+    if precision == "int8" and asked:
+        assert quantized > len(asked) / 2

@@ -15,7 +15,7 @@ from cspine.files import write_atomic
 from cspine.findings import Refused
 from cspine.pipeline import Pipeline
 from cspine.precision import Choice, evidence_path, fp32
-from cspine.spec import Accept, Levels, Slices
+from cspine.spec import Accept, Levels, Slices, Worst
 from cspine.stages.levels import level_names
 from cspine_bench.accuracy.answers import CaseAnswers, answer, patient_numbers
 from cspine_bench.accuracy.decoded import Decoded
@@ -101,7 +101,7 @@ def answered_levels(bundle: Bundle) -> tuple[str, ...]:
     for stage in bundle.spec.stage:
         if isinstance(stage, Levels):
             names += level_names(stage.vertebrae)
-        if isinstance(stage, Slices):
+        if isinstance(stage, (Slices, Worst)):
             names.append(stage.question)
     return tuple(names)
 

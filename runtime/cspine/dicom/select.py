@@ -19,14 +19,12 @@ from cspine.dicom.identity import distinct, of_one_patient, source_now
 from cspine.dicom.media import Listing, dicom_files
 from cspine.dicom.rank import Rank, number_of, rank_of, reason
 from cspine.dicom.read import read_image
+from cspine.dicom.stacks.axial import axial_slices
 from cspine.dicom.stacks.choice import stack
-from cspine.dicom.stacks.wanted import WantedSeries
 from cspine.errors import StudyError
 from cspine.findings import Refused, Source
 from cspine.image import Image
 from cspine.spec import Accept, Film, Stack, Stacks
-
-MOST_AXIAL = 200  # in one stack; of a neck there are 20 to 60
 
 
 class Readable(Protocol):
@@ -121,28 +119,8 @@ class Study:
         found = stack(self, accept.sagittal)
         (middle,) = found.from_middle(1)
         shared = middle.plane.frame_of_reference if middle.plane else ""
-        slices, more = self._axial(accept.axial, shared)
+        slices, more = axial_slices(self.instances, accept.axial, frame_of_reference=shared)
         return (replace(middle, notes=(*found.notes, *more, *notes)), *slices)
-
-    def _axial(
-        self, wanted: WantedSeries, shared: str
-    ) -> tuple[tuple[Image, ...], tuple[str, ...]]:
-        """Return the axial slices in a Frame of Reference, if there are any, and notes on them."""
-        if not shared:
-            return (), ("The sagittal slices state no Frame of Reference: no axial ones are used.",)
-        own = [each for each in self.instances if uid(each, "FrameOfReferenceUID") == shared]
-        notes: tuple[str, ...] = ()
-        if others := len(self.instances) - len(own):
-            told = f"Passed over, as in another Frame of Reference or in none: {others} objects."
-            notes = (told,)
-        try:
-            found = stack(replace(self, instances=tuple(own)), wanted)
-        except Refused as refused:
-            return (), (*notes, f"No axial slices are used. {refused.refusal.reason}")
-        if len(found.slices) > MOST_AXIAL:
-            return (), (*notes, f"More than {MOST_AXIAL} axial slices: none are used.")
-        images = tuple(each.image for each in found.slices)
-        return images, (*notes, *(f"Axial: {note}" for note in found.notes))
 
 
 @dataclass(frozen=True)

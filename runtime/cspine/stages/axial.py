@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,9 @@ from cspine.plane import Plane
 from cspine.spec import Axial
 from cspine.stages.levels import Disc, Spine
 from cspine.transform import Affine, Points
+
+SAME_PLACE_MM = 0.1  # slices nearer than this are two of the same place
+PARALLEL = float(np.cos(np.radians(1)))
 
 
 @dataclass(frozen=True)
@@ -50,31 +54,28 @@ class Cuts:
 def find_cuts(spine: Spine, from_mm: Affine, images: Sequence[Image], stage: Axial) -> Cuts:
     """Find for each level the axial slice that its disc lies in.
 
-    It is the one nearest to the middle of the disc, if no farther than half of the way between
-    neighbouring slices.
+    It is the one nearest to the middle of the disc, if nearer than half of the spacing of the
+    slices that are parallel to it.
 
     Parameters
     ----------
     spine, from_mm
         The levels of the first image, and the map from their millimetres to its pixels.
     images
-        A sagittal slice, then parallel axial ones in any order, of which there may be none.
+        A sagittal slice, then axial ones in any order, of which there may be none.
     """
     sagittal, *others = (image.plane for image in images)
     axial = [plane for plane in others if plane and sagittal and _related(plane, sagittal)]
-    if sagittal is None or len(axial) < max(len(others), 2):
+    if sagittal is None or len(axial) < max(len(others), 1):
         reason = "There are no axial slices in the coordinates of the sagittal one."
         unseen = (_withheld(name, "INCOMPLETE_SET", reason) for name in spine.names)
         return Cuts((), (*unseen, *spine.withheld))
-    upwards = axial[0].normal
-    places = np.array([plane.origin_mm @ upwards for plane in axial])
-    half = float(np.median(np.diff(np.sort(places)))) / 2
     found, withheld = [], []
     for disc in spine.discs:
         centre, down, canal = _in_patient(disc, spine, from_mm, sagittal, stage)
-        off = np.abs(places - centre @ upwards)
-        nearest = int(off.argmin())
-        if off[nearest] > half:
+        off = [abs(float(plane.to_pixels(centre)[2])) for plane in axial]
+        nearest = int(np.argmin(off))
+        if off[nearest] >= _spacing_mm(axial[nearest], axial) / 2:
             reason = "No axial slice lies within half of their spacing of the disc."
             withheld.append(_withheld(disc.label, "INCOMPLETE_SET", reason))
             continue
@@ -87,6 +88,17 @@ def find_cuts(spine: Spine, from_mm: Affine, images: Sequence[Image], stage: Axi
 def _related(plane: Plane, sagittal: Plane) -> bool:
     """Return whether both state that they share their coordinates."""
     return plane.frame_of_reference == sagittal.frame_of_reference != ""
+
+
+def _spacing_mm(plane: Plane, planes: Sequence[Plane]) -> float:
+    """Return the least distance of neighbours among the slices parallel to one; 0 of a single one.
+
+    The least, for slices may be missing.
+    """
+    parallel = [each for each in planes if abs(float(each.normal @ plane.normal)) > PARALLEL]
+    places = sorted(float(plane.to_pixels(each.origin_mm)[2]) for each in parallel)
+    steps = (upper - lower for lower, upper in pairwise(places))
+    return min((step for step in steps if step > SAME_PLACE_MM), default=0.0)
 
 
 def _in_patient(

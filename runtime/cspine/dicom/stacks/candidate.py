@@ -107,7 +107,7 @@ class Candidate:
         if thinning is None:
             return tuple(range(len(self.frames)))
         places = np.array(self.places_mm)
-        every = np.arange(0, places[-1] + thinning.every_mm / 2, thinning.every_mm)
+        every = np.arange(0, places[-1] + SAME_PLACE_MM, thinning.every_mm)
         nearest = np.abs(places[:, np.newaxis] - every).argmin(axis=0)
         return tuple(np.unique(nearest).tolist())
 

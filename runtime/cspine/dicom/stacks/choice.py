@@ -27,11 +27,11 @@ LEAST_SHARE = 0.5
 _AN: dict[Modality, str] = {"MR": "an MR", "CT": "a CT"}
 _SHOWS: dict[Modality, str] = {
     "MR": "shows the spinal canal with its cord from the head down",
-    "CT": "shows soft tissue and bone",
+    "CT": "shows air, soft tissue and bone",
 }
 _SHOWS_NOT: dict[Modality, str] = {
     "MR": "does not show the canal",
-    "CT": "shows no soft tissue and bone",
+    "CT": "shows not air, soft tissue and bone",
 }
 
 
@@ -98,7 +98,7 @@ def stack(study: Objects, wanted: WantedSeries, *, thinning: Thinning | None = N
         if _shows_a_neck(read):
             if thinning:
                 _check_stretches(candidate, thinning)
-            elif wanted.orientation == "sagittal":
+            else:
                 _check_middle(candidate, read.middle)
             notes = _notes(found, fitting, place, wanted, thinning)
             return replace(read, notes=notes)
@@ -130,7 +130,7 @@ def _check_middle(candidate: Candidate, middle: int) -> None:
 def _check_stretches(candidate: Candidate, thinning: Thinning) -> None:
     """Check that no two places in a row are without a slice, for what lies there may be worst."""
     widest = float(np.diff(candidate.places_mm).max(initial=0.0))
-    if widest > 2 * thinning.every_mm + SAME_PLACE_MM:
+    if widest > 2 * max(thinning.every_mm, candidate.spacing_mm) + SAME_PLACE_MM:
         raise _missing(f"in a stretch of {widest:.0f} mm")
 
 

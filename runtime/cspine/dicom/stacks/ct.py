@@ -28,10 +28,10 @@ from cspine.image import Floats
 
 # Scanners pad with lower values than air has, each with its own.
 AIR_HU = -1024.0
-SOFT_TISSUE_HU, BONE_HU = (-200.0, 200.0), 300.0
-# Of the pixels of a neck a third and more are soft tissue and some hundredths are bone, in any
-# field; of air, water and tables, and of values that are no Hounsfield units, much less are one.
-LEAST_SOFT_TISSUE, LEAST_BONE = 0.05, 0.003
+AIR_BELOW_HU, SOFT_TISSUE_HU, BONE_ABOVE_HU = -300.0, (-200.0, 200.0), 250.0
+# Of the pixels of a neck in any field, from a spine's to a whole scanner's, more are of each: the
+# airway at the least, muscle and fat, vertebrae. Values that are no Hounsfield units lack one.
+LEAST_AIR, LEAST_SOFT_TISSUE, LEAST_BONE = 0.001, 0.05, 0.001
 
 _SIEMENS = re.compile(r"[A-Z][A-Z]?(\d\d)[A-Z]?")
 _CANON = re.compile(r"FC(\d\d)")
@@ -69,9 +69,14 @@ def kernel_of(header: pydicom.Dataset) -> Kernel | None:
 
 
 def shows_a_body(slices: Sequence[Floats]) -> bool:
-    """Return whether slices in HU, each of shape (rows, columns), show soft tissue and bone."""
+    """Return whether slices in HU, each of shape (rows, columns), show air, soft tissue, bone."""
     low, high = SOFT_TISSUE_HU
-    soft = sum(np.count_nonzero((each > low) & (each < high)) for each in slices)
-    bone = sum(np.count_nonzero(each > BONE_HU) for each in slices)
     pixels = len(slices) * slices[0].size
-    return bool(soft >= LEAST_SOFT_TISSUE * pixels and bone >= LEAST_BONE * pixels)
+    return all(
+        sum(np.count_nonzero(kind) for kind in kinds) >= least * pixels
+        for kinds, least in (
+            ((each < AIR_BELOW_HU for each in slices), LEAST_AIR),
+            (((each > low) & (each < high) for each in slices), LEAST_SOFT_TISSUE),
+            ((each > BONE_ABOVE_HU for each in slices), LEAST_BONE),
+        )
+    )
