@@ -121,7 +121,7 @@ def test_a_set_of_grades_names_what_each_level_has(graded: Path) -> None:
     table = rows(graded)
     assert tuple(table[0]) == COLUMNS["stenosis"]
     for number, row in enumerate(table[:2]):
-        case = graded_phantom(seed=5, number=number, only="ax T2")
+        case = graded_phantom(seed=5, number=number, only=("ax T2",))
         assert row["axials"] == case.axials.way == "parallel"
         for level, grade, second, narrowness in zip(
             LEVELS, case.narrowing.grades, case.narrowing.second, case.narrowing.narrowness,

@@ -25,7 +25,7 @@ OF_WAY = {"along discs": 2, "parallel": 0, "gap": 15, "moved": 16, "none": 6}
 
 
 def taken(way: str, *, only: Title = "ax T2") -> GradedPhantom:
-    return graded_phantom(seed=5, number=OF_WAY[way], only=only)
+    return graded_phantom(seed=5, number=OF_WAY[way], only=(only,))
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_a_level_has_a_ratio_where_a_slice_meets_its_disc(way: str) -> None:
 
 def test_a_moved_patient_has_another_frame_of_reference() -> None:
     case = taken("moved", only="ax T2")
-    still = graded_phantom(seed=5, number=OF_WAY["moved"], only="sag T2")
+    still = graded_phantom(seed=5, number=OF_WAY["moved"], only=("sag T2",))
     uids = {ds.FrameOfReferenceUID for each in (case, still) for ds in each.datasets}
     assert len(uids) == 2
     series = axials(case)

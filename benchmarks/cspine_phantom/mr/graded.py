@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from cspine.plane import Plane
 from cspine_phantom.mr.axials import Axials, draw_axials
 from cspine_phantom.mr.classic import classic
 from cspine_phantom.mr.enhanced import enhanced
@@ -16,7 +18,7 @@ from cspine_phantom.mr.grades import Narrowing, draw_narrowing
 from cspine_phantom.mr.necks import neck
 from cspine_phantom.mr.scan import lying_of, scan
 from cspine_phantom.mr.scanners import SCANNERS, Scanner
-from cspine_phantom.mr.series import Series, Title
+from cspine_phantom.mr.series import TITLES, Series, Title
 from cspine_phantom.mr.truth import Cord, bones, cords, disc_centres, middle_of
 from cspine_phantom.patients import Patient, draw_patient
 from cspine_phantom.volume.anatomy import Anatomy
@@ -76,17 +78,15 @@ class GradedPhantom:
         """
         series = self.by_title["sag T2"]
         frame = middle_of(series, self.lying)
-        return bones(
-            self.anatomy, self.lying, origin_mm=frame.origin_mm, across=frame.across,
-            down=frame.down, pixel_mm=(series.pixel_mm,) * 2,
-            shape=(frame.pixels.shape[0], frame.pixels.shape[1]),
-        )  # fmt: skip
+        plane = Plane(frame.origin_mm, frame.across, frame.down, (series.pixel_mm,) * 2, "")
+        rows, columns = frame.pixels.shape
+        return bones(self.anatomy, self.lying, plane, shape=(rows, columns))
 
 
 def graded_phantom(
-    *, seed: int, number: int, fault: Fault | None = None, only: Title | None = None
+    *, seed: int, number: int, fault: Fault | None = None, only: Sequence[Title] = TITLES
 ) -> GradedPhantom:
-    """Return patient `number` of `seed`, newly scanned; `only` takes no other series than that.
+    """Return patient `number` of `seed`, newly scanned; `only` takes no other series than those.
 
     Raises
     ------

@@ -89,14 +89,14 @@ def ideal_matrix() -> Matrix:
     """Return the shares of levels by drawn grade (rows) and by a reader's (columns)."""
     at, density = _narrowness()
     drawn = np.searchsorted(THRESHOLDS, at)[:, None] == np.arange(_CLASSES)
-    matrix: Matrix = (density[:, None] * drawn).T @ _read(at)
+    matrix: Matrix = (density[:, None] * drawn).T @ readings(at)
     return matrix
 
 
 def readers_matrix() -> Matrix:
     """Return the shares of levels by the grades of two readers, the reference and the second."""
     at, density = _narrowness()
-    read = _read(at)
+    read = readings(at)
     matrix: Matrix = (density[:, None] * read).T @ read
     return matrix
 
@@ -118,8 +118,8 @@ def _narrowness() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return at, density / density.sum()
 
 
-def _read(at: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the probability of each grade that a reader gives a narrowness, (n, 4)."""
+def readings(at: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the part of readers who give each grade to a narrowness, (n, 4)."""
     above = [
         [0.5 * math.erfc((edge - each) / (READER_NOISE * math.sqrt(2))) for each in at]
         for edge in THRESHOLDS

@@ -44,9 +44,9 @@ def scan(
     *,
     axials: Axials | None = None,
     fault: Fault | None = None,
-    only: Title | None = None,
+    only: Sequence[Title] = TITLES,
 ) -> tuple[Series, ...]:
-    """Return the series of a patient in the order of their numbers, or only the one of a title.
+    """Return the series of a patient that are of some titles, in the order of their numbers.
 
     What a slice shows does not depend on which others are taken.
 
@@ -64,7 +64,7 @@ def scan(
     lying = lie(lain)
     tissue = tissues(scanner.field_t, severity=patient.severity, rng=rng)
     planned = _planned(anatomy, scanner, axials, fault, rng, coming)
-    planned = [each for each in planned if only in (None, each.title)]
+    planned = [each for each in planned if each.title in only]
     tables = [tissue.signal(each.protocol.sequence) for each in planned]
     found = _signals(anatomy, planned, tables)
     picture = generator(patient.seed, patient.number, stream="picture")

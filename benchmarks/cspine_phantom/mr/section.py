@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.plane import Plane
 from cspine_phantom.mr.series import Frame
 from cspine_phantom.volume.anatomy import PITCH_MM, Anatomy
 from cspine_phantom.volume.canal import Canal, Depth
@@ -77,8 +78,8 @@ class Section:
         return first, float(beyond[first] / (beyond[first] - beyond[first + 1]))
 
 
-def section(anatomy: Anatomy, lying: Lying, frame: Frame) -> Section:
-    """Return the section that an axial frame of a patient who lies so is."""
+def section(anatomy: Anatomy, lying: Lying, frame: Frame | Plane) -> Section:
+    """Return the section that an axial slice of a patient who lies so is."""
     (canal,) = (part for part in anatomy.parts if isinstance(part, Canal))
     origin, down = lying.placed_back(frame.origin_mm), lying.directed_back(frame.down)
     return Section(anatomy, canal, origin, down)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.plane import Plane
 from cspine_phantom.mr.section import section
 from cspine_phantom.mr.series import Frame, Series
 from cspine_phantom.patients import LEVELS
@@ -106,42 +106,29 @@ def middle_of(series: Series, lying: Lying) -> Frame:
     return min(series.frames, key=off)
 
 
-def bones(
-    anatomy: Anatomy,
-    lying: Lying,
-    *,
-    origin_mm: Vector,
-    across: Vector,
-    down: Vector,
-    pixel_mm: Sequence[float],
-    shape: tuple[int, int],
-) -> LabelMap:
+def bones(anatomy: Anatomy, lying: Lying, plane: Plane, *, shape: tuple[int, int]) -> LabelMap:
     """Return the label map of a sagittal slice: C2 to T1 as 1 to 7, their arches as 8.
 
     Parameters
     ----------
-    origin_mm, across, down
-        Where the slice lies in the patient, see :class:`~cspine_phantom.mr.series.Frame`.
-    pixel_mm
-        Spacing of rows and of columns.
+    plane
+        Where the slice lies in the patient.
     shape
-        (rows, columns).
+        (rows, columns) of its pixels.
     """
     skeleton = replace(anatomy, parts=anatomy.bones)
-    origin = lying.placed_back(origin_mm)
-    rows = np.arange(shape[0]) * pixel_mm[0]
-    columns = np.arange(shape[1]) * pixel_mm[1]
+    rows, columns = (np.arange(size) * mm for size, mm in zip(shape, plane.spacing_mm, strict=True))
     places: NDArray[np.float64] = (
-        origin
-        + rows[:, None, None] * lying.directed_back(down)
-        + columns[:, None] * lying.directed_back(across)
+        lying.placed_back(plane.origin_mm)
+        + rows[:, None, None] * lying.directed_back(plane.down)
+        + columns[:, None] * lying.directed_back(plane.across)
     )
-    plane = np.rint(places[..., 0] / _STEP_MM).astype(np.intp)
+    steps = np.rint(places[..., 0] / _STEP_MM).astype(np.intp)
     at = np.rint(anatomy.pixel(places[..., 1:])).astype(np.intp)
     labels = np.zeros(shape, np.uint8)
-    for number in np.unique(plane):
+    for number in np.unique(steps):
         drawn = skeleton.plane(float(number * _STEP_MM))
-        here = plane == number
+        here = steps == number
         column, row = (
             np.clip(at[here, axis], 0, size - 1) for axis, size in enumerate(drawn.shape[::-1])
         )

@@ -29,8 +29,11 @@ class Recipe:
         Patients whose MR slices the network is fitted to, and tuned on.
     stack_variants
         Times that a stack is shown, all but the first moved.
-    landmark_sigma_mm
-        Standard deviation of the Gaussian about a landmark that its map should show.
+    landmark_sigma_mm, cord_sigma_mm
+        Standard deviation of the Gaussian about a landmark, and about an end of the cord's
+        diameters, that its map should show.
+    graded_patients, graded_tuning
+        Patients with worn discs whose MR the networks are fitted to, and tuned on.
     """
 
     seed: int = 20261121
@@ -54,6 +57,14 @@ class Recipe:
     stack_variants: int = 4
     stack_steps: int = 600
     stack_batch: int = 32
+    graded_patients: int = 320
+    graded_tuning: int = 80
+    bone_steps: int = 240
+    grade_steps: int = 500
+    grade_batch: int = 48
+    cord_steps: int = 400
+    cord_batch: int = 24
+    cord_sigma_mm: float = 0.6
     screen_clean: int = 1300
     screen_of_each: int = 110
     screen_epochs: int = 13

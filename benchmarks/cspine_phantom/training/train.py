@@ -19,8 +19,20 @@ import torch
 
 from cspine.errors import ModelError, did_you_mean
 from cspine.files import write_atomic
-from cspine.spec import Classify, Landmarks, PipelineSpec, Screen, Segment, Slices
-from cspine_phantom.training import landmarks, screening, slices, tensors
+from cspine.spec import (
+    Classify,
+    Cord,
+    Film,
+    Grade,
+    Landmarks,
+    PipelineSpec,
+    Screen,
+    Segment,
+    Slices,
+    Stack,
+    Stacks,
+)
+from cspine_phantom.training import graded, landmarks, screening, slices, tensors
 from cspine_phantom.training.classifier import train_classifier
 from cspine_phantom.training.fit import Trained, save_weights
 from cspine_phantom.training.localiser import train_localiser
@@ -46,14 +58,17 @@ class Trainer:
     fit: Callable[[Any, Any, Any, Recipe], Trained]
 
 
-TRAINERS: dict[type, Trainer] = {
-    Screen: Trainer(screening.films, screening.train_screen),
-    Segment: Trainer(tensors.films, train_localiser),
-    Classify: Trainer(tensors.films, train_classifier),
-    Landmarks: Trainer(landmarks.films, landmarks.train_landmarks),
-    Slices: Trainer(slices.stacks, slices.train_slices),
+TRAINERS: dict[tuple[type, type], Trainer] = {
+    (Film, Screen): Trainer(screening.films, screening.train_screen),
+    (Film, Segment): Trainer(tensors.films, train_localiser),
+    (Film, Classify): Trainer(tensors.films, train_classifier),
+    (Film, Landmarks): Trainer(landmarks.films, landmarks.train_landmarks),
+    (Stack, Slices): Trainer(slices.stacks, slices.train_slices),
+    (Stacks, Segment): Trainer(graded.studies, graded.train_bones),
+    (Stacks, Grade): Trainer(graded.studies, graded.train_grades),
+    (Stacks, Cord): Trainer(graded.studies, graded.train_cords),
 }
-"""By kind of stage."""
+"""By what a pipeline accepts and the kind of stage."""
 
 
 def train(
@@ -80,7 +95,7 @@ def train(
     OSError
         If the folder cannot be written.
     """
-    known = [stage.id for stage in spec.networks]
+    known = [stage.id for stage in spec.trainings]
     for name in stages:
         if name not in known:
             raise ModelError(
@@ -89,11 +104,12 @@ def train(
             )
     facts = {"pipeline": spec.name, "recipe": asdict(recipe), "torch": torch.__version__}
     log = _note(folder, facts)
-    chosen = [stage for stage in spec.networks if stage.id in (stages or known)]
-    for films in dict.fromkeys(TRAINERS[type(stage)].films for stage in chosen):
+    chosen = [stage for stage in spec.trainings if stage.id in (stages or known)]
+    trainers = {stage.id: TRAINERS[type(spec.accept), type(stage)] for stage in chosen}
+    for films in dict.fromkeys(trainer.films for trainer in trainers.values()):
         data, held = films(spec, recipe)
         for stage in chosen:
-            trainer = TRAINERS[type(stage)]
+            trainer = trainers[stage.id]
             if trainer.films is films:
                 log = _kept(folder, stage.id, partial(trainer.fit, stage, data, held, recipe))
     return log
