@@ -13,6 +13,11 @@ import pytest
 
 pytest_plugins = ["trt.install"]
 
+# One of several processes has one core: threads of OpenMP that wait for a core which another
+# process has took ten times as long to train a small network. Read when torch is imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Tests write what broken writers write.
 pydicom.config.settings.writing_validation_mode = pydicom.config.IGNORE
 

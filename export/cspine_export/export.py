@@ -13,11 +13,12 @@ from cspine.bundle import PIPELINE, Bundle, fp32_path, write_bundle
 from cspine.device import tools
 from cspine.dicom.select import Study
 from cspine.errors import ModelError, StudyError, did_you_mean
+from cspine.fields import Architecture
 from cspine.findings import Identity
 from cspine.pipeline import Pipeline
 from cspine.pipeline_file import load_spec
 from cspine.session import Session
-from cspine.spec import Architecture, Network, PipelineSpec
+from cspine.spec import Network, PipelineSpec
 from cspine_export.architecture import build_network, source_of
 from cspine_export.checkpoint import Origin, load_checkpoint
 from cspine_export.graph.exported import Exported, to_onnx

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from cspine.errors import ModelError
+from cspine.fields import Normalise
 from cspine.spec import (
     Classify,
     Cord,
@@ -13,7 +14,6 @@ from cspine.spec import (
     Features,
     Grade,
     Landmarks,
-    Normalise,
     PipelineSpec,
     Placing,
     Screen,

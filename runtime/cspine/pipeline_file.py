@@ -15,40 +15,34 @@ from typing import Any, get_args
 
 import msgspec
 
+from cspine.accept import Accept, Film, Stack, Stacks
 from cspine.detection.spec import Anchors, Predictions, Proposals, Regions
 from cspine.dicom.stacks.wanted import WantedSeries
 from cspine.errors import SpecError, did_you_mean
+from cspine.fields import Architecture, Normalise, Percentile, Window
+from cspine.gate import Gate
 from cspine.geometry import needed_points
 from cspine.spec import (
-    Accept,
     Answering,
-    Architecture,
     Axial,
     Classify,
     Cord,
     Detect,
     Explain,
     Features,
-    Film,
-    Gate,
     Grade,
     Landmarks,
     Levels,
     Measure,
-    Normalise,
     OfFilms,
     OfStacks,
     OfTwoStacks,
-    Percentile,
     PipelineSpec,
     Ratio,
     Segment,
     Sign,
     Slices,
-    Stack,
-    Stacks,
     Stage,
-    Window,
     Worst,
 )
 

@@ -17,12 +17,14 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
+from cspine.accept import Stacks
 from cspine.backends import Array, TensorSpec
 from cspine.commands.run import findings_table
 from cspine.cord import CORD
 from cspine.dicom.isolate import IsolatedReader
 from cspine.dicom.media import dicom_files
 from cspine.dicom.select import Study, read_studies
+from cspine.fields import Percentile
 from cspine.findings import Findings, Identity
 from cspine.outcome import Outcome
 from cspine.overlay import HEIGHT, overlay_png
@@ -31,7 +33,7 @@ from cspine.picture.canvas import PANEL
 from cspine.pipeline import Pipeline
 from cspine.pipeline_file import load_spec, shipped_spec
 from cspine.session import Session
-from cspine.spec import Cord, Explain, Grade, Percentile, PipelineSpec, Segment, Stacks
+from cspine.spec import Cord, Explain, Grade, PipelineSpec, Segment
 from cspine.stages.ratio import NAME, SMALLEST
 from mr_series import T1, Cut, classic, enhanced, sagittal
 

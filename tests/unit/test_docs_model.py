@@ -7,13 +7,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from cspine.files import sha256
 from cspine.pipeline_file import load_spec, shipped_spec
 from cspine.spec import Classify, Network, PipelineSpec, Screen
-from cspine_bench.accuracy.evidence import Report
+from cspine_bench.accuracy.evidence import Report, read_evidence
 from cspine_bench.accuracy.figure import Figure
 from cspine_bench.accuracy.levels import LevelPerformance
 
@@ -27,7 +26,7 @@ MEGABYTES = 15.0  # of localiser and classifier together: what a clone should ha
 USE = """\
 For developing, testing and measuring a chain from a checkpoint to a device. **Not for diagnosis**,
 not for triage, not for any decision about a person: no regulator has cleared it, and it has never
-been shown a radiograph of one. Its intended use, as the pipeline file states it and every result
+been shown an image of one. Its intended use, as the pipeline file states it and every result
 repeats, is that of a network which clinical data would have to train:
 """
 DATA = """\
@@ -43,6 +42,13 @@ shown them: curve of greys, local contrast, sharpness, strength and grain of the
 displaced as the localiser may err. The tuning patients choose the thresholds; no weight is fitted
 to them, and nothing at all to the test.
 """
+FIELDS = (
+    ("AUC, answered levels", "auc"), ("AUC, others by chance", "auc_of_all"),
+    ("accuracy", "accuracy"), ("sensitivity", "sensitivity"), ("specificity", "specificity"),
+    ("F1", "f1"), ("kappa", "kappa"), ("severity, Spearman", "severity"),
+    ("numbered right", "numbering"), ("Dice, mean of vertebrae", "dice"),
+    ("Dice, worst vertebra", "worst_vertebra"),
+)  # fmt: skip
 LIMITS = """\
 - **It has seen phantoms only.** Nothing here says how well it does on people, and the figures above
   must not be quoted as if it did.
@@ -61,7 +67,7 @@ def reference() -> str:
     """Return the card."""
     spec = load_spec(shipped_spec(NAME))
     log = json.loads((ASSETS / "train.json").read_bytes())
-    reports = verdicts()
+    reports = verdicts(NAME)
     return "\n".join(
         [
             f"# Model card: {NAME}\n",
@@ -69,11 +75,11 @@ def reference() -> str:
             "training and the verdicts on record.\n",
             f"{spec.title}: three networks, trained on simulated radiographs.\n",
             f"## Intended use\n\n{USE}\n> {spec.intended_use}\n",
-            f"## Networks\n\n{networks(spec, log)}",
+            f"## Networks\n\n{networks(spec, log, assets=ASSETS)}",
             f"## Data\n\n{DATA}\n{data(log)}",
             f"## Training\n\n{TRAINING}\n{recipe(log)}",
             f"## On the tuning patients\n\n{tuning(spec, log)}",
-            f"## On the locked test\n\n{locked_figures(reports)}",
+            f"## On the locked test\n\n{locked_figures(reports, FIELDS, answers='levels')}",
             f"## Limits\n\n{LIMITS}",
             "## Make it again\n\n```sh\nmake train    # the checkpoints and their log\n"
             "make verify   # the verdicts\npython tests/unit/test_docs_model.py\n```\n\n"
@@ -83,16 +89,15 @@ def reference() -> str:
     )
 
 
-def verdicts() -> list[Report]:
-    """Return the verdicts on record, one a backend."""
-    paths = sorted((RECORDS / NAME).glob("*.json"))
-    return [msgspec.json.decode(path.read_bytes(), type=Report) for path in paths]
+def verdicts(pipeline: str) -> list[Report]:
+    """Return the verdicts on record of a pipeline, one a backend."""
+    return [read_evidence(path) for path in sorted((RECORDS / pipeline).glob("*.json"))]
 
 
-def networks(spec: PipelineSpec, log: dict[str, Any]) -> str:
+def networks(spec: PipelineSpec, log: dict[str, Any], *, assets: Path) -> str:
     rows = []
     for stage in spec.networks:
-        data = (ASSETS / f"{stage.id}.safetensors").read_bytes()
+        data = (assets / f"{stage.id}.safetensors").read_bytes()
         rows.append(
             [
                 f"`{stage.id}`",
@@ -179,17 +184,12 @@ def signs(screen: Screen, told: dict[str, Any]) -> str:
     return text + table(["sign", "threshold", "AUC", "told", "told of clean films"], rows)
 
 
-def locked_figures(reports: Sequence[Report]) -> str:
+def locked_figures(
+    reports: Sequence[Report], fields: Sequence[tuple[str, str]], *, answers: str
+) -> str:
     first = reports[0].reference
     header = ["", "FP32", *(f"INT8, {report.backend}" for report in reports)]
     arms = [first, *(report.candidate for report in reports)]
-    fields = [
-        ("AUC, answered levels", "auc"), ("AUC, others by chance", "auc_of_all"),
-        ("accuracy", "accuracy"), ("sensitivity", "sensitivity"),
-        ("specificity", "specificity"), ("F1", "f1"), ("kappa", "kappa"),
-        ("severity, Spearman", "severity"), ("numbered right", "numbering"),
-        ("Dice, mean of vertebrae", "dice"), ("Dice, worst vertebra", "worst_vertebra"),
-    ]  # fmt: skip
     levels = [arm.levels for arm in arms if arm.levels]
     changes = [report.levels for report in reports if report.levels]
     rows = [
@@ -203,12 +203,17 @@ def locked_figures(reports: Sequence[Report]) -> str:
             ]
             for name, margin in reports[0].gate.margins.items()
         ),
-        ["Dice less FP32's", "", *(figure(each.dice_difference, sign="+") for each in changes)],
+    ]
+    if levels[0].dice is not None:
+        rows.append(
+            ["Dice less FP32's", "", *(figure(each.dice_difference, sign="+") for each in changes)]
+        )
+    rows += [
         ["decisions flipped", "", *(figure(each.flip_rate) for each in changes)],
         ["verdict", "", *(report.verdict for report in reports)],
     ]
     return (
-        f"{first.cases} patients, {first.refused} refused, {levels[0].labelled} levels; set "
+        f"{first.cases} patients, {first.refused} refused, {levels[0].labelled} {answers}; set "
         f"`{reports[0].set_digest[:12]}`, bundle `{reports[0].bundle[:12]}`.\n"
         "Intervals are at 95 %, clustered by patient. INT8 passes if that of each difference with "
         "a\nmargin lies above it.\n\n" + table(header, rows)
@@ -244,7 +249,7 @@ def test_the_card_is_current() -> None:
 
 
 def test_the_verdicts_are_of_one_bundle_and_one_set() -> None:
-    reports = verdicts()
+    reports = verdicts(NAME)
     assert {report.backend for report in reports} == {"onnxruntime", "openvino"}
     assert len({(report.bundle, report.set_digest) for report in reports}) == 1
 

@@ -12,7 +12,7 @@ import numpy as np
 import test_docs_model as card
 from cspine.pipeline_file import load_spec, shipped_spec
 from cspine.spec import Landmarks
-from cspine_bench.accuracy.evidence import Report, read_evidence
+from cspine_bench.accuracy.evidence import Report
 from cspine_bench.accuracy.figure import Figure, Limits
 from cspine_bench.accuracy.points import PointPerformance
 
@@ -20,7 +20,6 @@ ROOT = Path(__file__).parents[2]
 NAME = "xray-sagittal"
 PAGE = ROOT / "docs" / "models" / f"{NAME}.md"
 ASSETS = ROOT / "assets" / NAME
-RECORDS = ROOT / "benchmarks" / "records" / NAME
 MEGABYTES = 12.0  # of all of its checkpoints
 # Mean absolute error that the published system states, by parameter, in its unit, and its share of
 # landmarks within 3 mm: of people, where ours are of phantoms.
@@ -78,18 +77,13 @@ def reference() -> str:
             f"## Data\n\n{card.DATA}\n{data(log)}",
             f"## Training\n\n{TRAINING}\n{recipe(log)}",
             f"## On the tuning patients\n\n{tuning(spec.only(Landmarks), log)}",
-            f"## On the locked test\n\n{locked_figures(verdicts())}",
-            f"## Spread\n\n{SPREAD}\n{spread(verdicts()[0])}",
+            f"## On the locked test\n\n{locked_figures(card.verdicts(NAME))}",
+            f"## Spread\n\n{SPREAD}\n{spread(card.verdicts(NAME)[0])}",
             f"## Limits\n\n{LIMITS}",
             "## Make it again\n\n```sh\nmake train    # the checkpoints and their log\n"
             "make verify   # the verdicts\npython tests/unit/test_docs_sagittal.py\n```\n",
         ]
     )
-
-
-def verdicts() -> list[Report]:
-    """Return the verdicts on record, one a backend."""
-    return [read_evidence(path) for path in sorted(RECORDS.glob("*.json"))]
 
 
 def networks(stage: Landmarks, log: dict[str, Any]) -> str:
@@ -230,13 +224,13 @@ def test_the_card_is_current() -> None:
 
 
 def test_the_verdicts_are_of_one_bundle_and_one_set() -> None:
-    reports = verdicts()
+    reports = card.verdicts(NAME)
     assert {report.backend for report in reports} == {"onnxruntime", "openvino"}
     assert len({(report.bundle, report.set_digest) for report in reports}) == 1
 
 
 def test_the_locked_test_keeps_the_published_bounds() -> None:
-    for report in verdicts():
+    for report in card.verdicts(NAME):
         for arm in (report.reference, report.candidate):
             assert arm.points
             assert (arm.points.error_mm.value or 9) <= 1.2

@@ -21,10 +21,12 @@ from cspine_calibration.targets import TARGETS
 from cspine_phantom.measure.admission import EXPECTED, HEADERS, Admission
 from cspine_phantom.measure.ideal import ideal_auc
 from cspine_phantom.measure.reading import Reading, ReadingRecord
+from cspine_phantom.mr.disease import ideal_auc as ideal_auc_of_stacks
 
 RECORDS = Path(__file__).parents[2] / "benchmarks" / "records"
 LATENCY = sorted(RECORDS.glob("*cpu-o*.json"))
 LEVELS = sorted((RECORDS / "xray-compression").glob("*.json"))
+STACKS = sorted((RECORDS / "mr-opll").glob("*.json"))
 MEASURED = sorted((RECORDS / "xray-sagittal").glob("*.json"))
 # Of the system that the six parameters are of, in their units.
 PUBLISHED_MAE = {
@@ -76,6 +78,20 @@ def test_verdicts_on_levels_meet_what_was_promised(path: Path) -> None:
     assert change.dice_difference.low >= -0.01
 
 
+@pytest.mark.parametrize("path", STACKS, ids=lambda path: path.name)
+def test_verdicts_on_stacks_meet_what_was_promised(path: Path) -> None:
+    report = judged_again(read_evidence(path), where=path.name)
+    assert report.verdict == "pass"
+    assert report.reference.cases >= 300
+    found, change = report.reference.levels, report.levels
+    assert found
+    assert change
+    assert found.auc.value is not None
+    assert found.auc.value >= ideal_auc_of_stacks() - 0.03
+    assert change.flip_rate.value is not None
+    assert change.flip_rate.value <= 0.01
+
+
 @pytest.mark.parametrize("path", MEASURED, ids=lambda path: path.name)
 def test_verdicts_on_measurements_meet_what_was_promised(path: Path) -> None:
     report = judged_again(read_evidence(path), where=path.name)
@@ -97,10 +113,11 @@ def test_verdicts_on_measurements_meet_what_was_promised(path: Path) -> None:
 
 def test_the_best_that_anyone_can_do_is_neither_perfect_nor_poor() -> None:
     assert 0.95 <= ideal_auc() <= 0.995
+    assert 0.93 <= ideal_auc_of_stacks() <= 0.99
 
 
 def test_both_kinds_are_there() -> None:
-    assert len(LATENCY) == len(LEVELS) == 2
+    assert len(LATENCY) == len(LEVELS) == len(STACKS) == len(MEASURED) == 2
 
 
 @pytest.mark.parametrize("path", ADMISSIONS, ids=lambda path: path.name)

@@ -17,9 +17,10 @@ from cspine.backends import Array, open_backend
 from cspine.detection.faster_rcnn import FasterRcnn
 from cspine.detection.spec import DetectorSpec
 from cspine.errors import ModelError
+from cspine.fields import Architecture
 from cspine.pipeline_file import load_spec, parse_spec, shipped_spec
 from cspine.session import Session
-from cspine.spec import Architecture, Detect, Features, PipelineSpec
+from cspine.spec import Detect, Features, PipelineSpec
 from cspine_export.architecture import build_network
 from cspine_export.faster_rcnn import joined, split
 from cspine_export.graph.exported import to_onnx

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import pydicom
 
+from cspine.accept import Accept, Film, Stack, Stacks
 from cspine.codes import CODES, precedence
 from cspine.dicom.admit import admit, admit_age
 from cspine.dicom.collect import PassedOver, all_datasets
@@ -24,7 +25,6 @@ from cspine.dicom.stacks.choice import stack
 from cspine.errors import StudyError
 from cspine.findings import Refused, Source
 from cspine.image import Image
-from cspine.spec import Accept, Film, Stack, Stacks
 
 
 class Readable(Protocol):

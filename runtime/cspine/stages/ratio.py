@@ -18,8 +18,8 @@ from cspine.stages.cord import Cords
 from cspine.stages.landmarks import Placed
 from cspine.transform import rounded
 
-NAME, SMALLEST = "compression ratio", "smallest compression ratio"
-DEFINITION = "AP over transverse diameter of the cord, axes of the ellipse that fits its outline"
+NAME, SMALLEST = "ratio", "smallest ratio"
+DEFINITION = "compression ratio: AP over transverse diameter of the cord, the axes of its ellipse"
 DIGITS = 3
 MOST_SKEWED_DEG = 30.0  # which the axes of an ellipse are not at all
 
