@@ -17,20 +17,18 @@ from typing import Any
 
 import torch
 
+from cspine.accept import Film, Stack, Stacks
 from cspine.errors import ModelError, did_you_mean
 from cspine.files import write_atomic
 from cspine.spec import (
     Classify,
     Cord,
-    Film,
     Grade,
     Landmarks,
     PipelineSpec,
     Screen,
     Segment,
     Slices,
-    Stack,
-    Stacks,
 )
 from cspine_phantom.training import graded, landmarks, screening, slices, tensors
 from cspine_phantom.training.classifier import train_classifier
