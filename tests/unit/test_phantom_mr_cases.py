@@ -123,6 +123,7 @@ def test_a_set_of_grades_names_what_each_level_has(graded: Path) -> None:
     for number, row in enumerate(table[:2]):
         case = graded_phantom(seed=5, number=number, only=("ax T2",))
         assert row["axials"] == case.axials.way == "parallel"
+        assert row["symptom"] == str(case.narrowing.symptom)
         for level, grade, second, narrowness in zip(
             LEVELS, case.narrowing.grades, case.narrowing.second, case.narrowing.narrowness,
             strict=True,

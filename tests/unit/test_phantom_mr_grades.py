@@ -53,6 +53,14 @@ def test_every_grade_is_seen_at_every_level() -> None:
     assert narrowest == pytest.approx(LEAN, abs=0.1)
 
 
+def test_symptoms_follow_the_narrowest_level_loosely() -> None:
+    """By published figures ratios correlate with symptoms by 0.526."""
+    worst = [max(each.narrowness) for each in DRAWN]
+    symptoms = [each.symptom for each in DRAWN]
+    assert np.corrcoef(worst, symptoms)[0, 1] == pytest.approx(0.5, abs=0.06)
+    assert 0 <= min(symptoms) < max(symptoms) <= 17
+
+
 def canals(numbers: range) -> Iterator[tuple[Narrowing, Column, Canal]]:
     for number in numbers:
         patient = draw_patient(6, number)

@@ -31,7 +31,7 @@ _WHO = ("study", "patient", "site", "device", "sex", "age", "posture", "split")
 COLUMNS: dict[Kind, tuple[str, ...]] = {
     "OPLL": (*_WHO, "pattern", "fault", LABEL, f"severity {LABEL}", f"second {LABEL}"),
     "stenosis": (
-        *_WHO, "mask", "cord", "axials", "fault", *LEVELS,
+        *_WHO, "mask", "cord", "axials", "symptom", "fault", *LEVELS,
         *(f"{what} {level}"
           for what in ("severity", "second", "grade", "second grade", "ratio", "tilt")
           for level in LEVELS),
@@ -160,7 +160,7 @@ def _write_graded(job: _Job) -> dict[str, object]:
     }
     for level, each in case.cords.items():
         row |= {f"ratio {level}": f"{each.ratio:.4f}", f"tilt {level}": f"{each.tilt_deg:.2f}"}
-    return {**row, "mask": mask, "cord": cord, "axials": case.axials.way}
+    return {**row, "mask": mask, "cord": cord, "axials": case.axials.way, "symptom": found.symptom}
 
 
 def _places(case: GradedPhantom) -> Iterable[tuple[object, ...]]:

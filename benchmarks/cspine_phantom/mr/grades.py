@@ -59,12 +59,15 @@ class Narrowing:
     steep
         How much faster than in most the cord is flattened beyond the threshold of grade 2, so that
         how flat it is does not tell whether it is bright.
+    symptom
+        Points lost on a scale of 17, which follow from the narrowest level and from much else.
     """
 
     narrowness: tuple[float, ...]
     grades: tuple[int, ...]
     second: tuple[int, ...]
     steep: tuple[float, ...]
+    symptom: int
 
     @property
     def drawn(self) -> tuple[int, ...]:
@@ -77,11 +80,14 @@ def draw_narrowing(patient: Patient) -> Narrowing:
     rng = generator(patient.seed, patient.number, stream="grades")
     narrowness = np.array(patient.severity) + LEAN
     read = narrowness + READER_NOISE * rng.standard_normal((2, len(LEVELS)))
+    steep = rng.uniform(0.6, 1.5, len(LEVELS))
+    lost = 4.0 + 2.0 * narrowness.max() + 2.6 * rng.standard_normal()
     return Narrowing(
         narrowness=tuple(narrowness.tolist()),
         grades=tuple(_grades(read[0])),
         second=tuple(_grades(read[1])),
-        steep=tuple(rng.uniform(0.6, 1.5, len(LEVELS)).tolist()),
+        steep=tuple(steep.tolist()),
+        symptom=int(np.clip(np.rint(lost), 0, 17)),
     )
 
 
