@@ -29,8 +29,8 @@ against it.
 | `factory` | what it is | comes with |
 |---|---|---|
 | `cspine_export.detectors:faster_rcnn` | a Faster R-CNN of one grey channel on a ResNet of MONAI, \
-for the stages `features` and `detect`; `block`, `layers`, `block_inplanes` and `representation` say \
-how wide it is, and the two stages the rest | `pip install 'cspine[export]'` |
+for the stages `features` and `detect`; `block`, `layers`, `block_inplanes` and `representation` \
+say how wide it is, and the two stages the rest | `pip install 'cspine[export]'` |
 | `monai.networks.nets:NAME` | a class of MONAI's networks | `pip install 'cspine[export]'` |
 | `timm.models:NAME` | a model that `timm.list_models()` lists | `pip install 'cspine[zoo]'` |
 | `torchvision.models:NAME`, also `.detection`, `.segmentation` | a model that torchvision lists | \
