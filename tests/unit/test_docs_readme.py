@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from cspine.accept import Film
+from cspine.accept import Film, Stacks
 from cspine.pipeline_file import SHIPPED, load_spec
 from cspine.spec import PipelineSpec
 from cspine_bench.accuracy.evidence import Report, read_evidence
@@ -74,8 +74,10 @@ def row(spec: PipelineSpec) -> list[str]:
 def taken(spec: PipelineSpec) -> str:
     if isinstance(spec.accept, Film):
         return "lateral radiograph"
-    series = spec.accept.series
-    return " ".join(filter(None, (series.orientation, series.weighting, series.modality)))
+    accept = spec.accept
+    wanted = [accept.sagittal, accept.axial] if isinstance(accept, Stacks) else [accept.series]
+    orientations = " and ".join(each.orientation for each in wanted)
+    return " ".join(filter(None, (orientations, wanted[0].weighting, wanted[0].modality)))
 
 
 def headline(report: Report) -> list[str]:
