@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from cspine_phantom.faults.film import FAULTS, Fault
 from cspine_phantom.imaging.aim import Header
 from cspine_phantom.imaging.devices import DEVICES
 from cspine_phantom.patients import LEVELS
-from cspine_phantom.plan import planned
+from cspine_phantom.plan import csv_of, planned
 from cspine_phantom.pool import spread
 from cspine_phantom.study import phantom
 
@@ -100,7 +98,7 @@ def write_splits(
     ]
     rows = list(spread(_write_case, jobs, progress=progress))
     cells = ([row.get(column, "") for column in COLUMNS] for row in rows)
-    write_atomic(table, _csv(COLUMNS, cells))
+    write_atomic(table, csv_of(COLUMNS, cells))
     return table
 
 
@@ -131,10 +129,10 @@ def _write_case(job: _Job) -> dict[str, object]:
     boxes = f"boxes/{name}.csv" if case.boxes else ""
     if points:
         places = ([landmark, *map(_pixels, point)] for landmark, point in case.points.items())
-        (job.folder / points).write_bytes(_csv(("name", "column", "row"), places))
+        (job.folder / points).write_bytes(csv_of(("name", "column", "row"), places))
     if boxes:
         sides = ([level, *map(_pixels, box)] for level, box in case.boxes.items())
-        (job.folder / boxes).write_bytes(_csv(("level", "left", "top", "right", "bottom"), sides))
+        (job.folder / boxes).write_bytes(csv_of(("level", "left", "top", "right", "bottom"), sides))
     measured = case.parameters._asdict() if case.parameters else {}
     return {
         "study": f"studies/{name}",
@@ -159,9 +157,3 @@ def _write_case(job: _Job) -> dict[str, object]:
 
 def _pixels(position: float) -> str:
     return f"{position:.3f}"
-
-
-def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    return text.getvalue().encode()

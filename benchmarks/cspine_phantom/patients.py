@@ -45,7 +45,18 @@ def generator(seed: int, number: int, *, stream: Stream) -> np.random.Generator:
     ValueError
         If `seed` or `number` is negative.
     """
-    sequence = np.random.SeedSequence(seed, spawn_key=(number, _STREAMS[stream]))
+    return numbered(seed, number, _STREAMS[stream])
+
+
+def numbered(seed: int, number: int, stream: int) -> np.random.Generator:
+    """Return a random stream of one patient by its number: no two aspects may share one.
+
+    Raises
+    ------
+    ValueError
+        If `seed` or `number` is negative.
+    """
+    sequence = np.random.SeedSequence(seed, spawn_key=(number, stream))
     return np.random.Generator(np.random.PCG64(sequence))
 
 

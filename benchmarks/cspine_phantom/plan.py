@@ -1,8 +1,10 @@
-"""What a case set is to hold: a study a line, sound ones of a split first."""
+"""What a case set is to hold, a study a line with the sound ones of a split first; its tables."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar, cast
 
 from cspine.errors import ModelError, did_you_mean
@@ -32,3 +34,10 @@ def planned(
     if not plan:
         raise ModelError("case set: got 0 patients and no faults, expected at least one study")
     return plan
+
+
+def csv_of(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """Return a table as it is written to disk."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    return text.getvalue().encode()

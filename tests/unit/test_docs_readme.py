@@ -74,10 +74,10 @@ def row(spec: PipelineSpec) -> list[str]:
 def taken(spec: PipelineSpec) -> str:
     if isinstance(spec.accept, Film):
         return "lateral radiograph"
-    accept = spec.accept
-    wanted = [accept.sagittal, accept.axial] if isinstance(accept, Stacks) else [accept.series]
-    orientations = " and ".join(each.orientation for each in wanted)
-    return " ".join(filter(None, (orientations, wanted[0].weighting, wanted[0].modality)))
+    if isinstance(spec.accept, Stacks):
+        return f"{spec.accept.sagittal.words} MR, {spec.accept.axial.words} MR"
+    series = spec.accept.series
+    return " ".join(filter(None, (series.orientation, series.weighting, series.modality)))
 
 
 def headline(report: Report) -> list[str]:

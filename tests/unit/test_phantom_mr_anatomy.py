@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cspine_phantom.mr.anatomy import PITCH_MM, Anatomy, neck
-from cspine_phantom.mr.canal import Canal
 from cspine_phantom.mr.disease import Disease, draw_disease
-from cspine_phantom.mr.solid import Solid, Solids, shrunk
-from cspine_phantom.mr.tissue import FIRST_BODY, LABEL
+from cspine_phantom.mr.necks import neck
 from cspine_phantom.patients import Patient, draw_patient
 from cspine_phantom.scene.shapes import ellipse
+from cspine_phantom.volume.anatomy import PITCH_MM, Anatomy
+from cspine_phantom.volume.canal import Canal
+from cspine_phantom.volume.solid import Solid, Solids, shrunk
+from cspine_phantom.volume.tissue import FIRST_BODY, LABEL
 
 
 def made(number: int, **changes: object) -> tuple[Patient, Disease, Anatomy]:

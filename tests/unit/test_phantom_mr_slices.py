@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cspine_phantom.mr.anatomy import Anatomy
-from cspine_phantom.mr.geometry import Stack, across, lie, sagittal
+from cspine_phantom.mr.geometry import Stack, across, sagittal
 from cspine_phantom.mr.receive import received
 from cspine_phantom.mr.scanners import SCANNERS
 from cspine_phantom.mr.slices import Wanted, signals
-from cspine_phantom.mr.solid import Solid, Solids
-from cspine_phantom.mr.tissue import LABEL, Sequence, tissues
+from cspine_phantom.mr.tissue import Sequence, tissues
 from cspine_phantom.scene.shapes import ellipse
+from cspine_phantom.volume.anatomy import Anatomy
+from cspine_phantom.volume.lying import lie
+from cspine_phantom.volume.solid import Solid, Solids
+from cspine_phantom.volume.tissue import LABEL
 
 BALL = np.array([4.0, -11.0, 17.0])
 """Centre of a ball of 9 mm: left of the midline, behind and below the middle of the stack."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,7 @@ from cspine.files import write_atomic
 from cspine_phantom.mr.disease import LABEL, generator
 from cspine_phantom.mr.faults import FAULTS, Fault
 from cspine_phantom.mr.study import MrPhantom, mr_phantom
-from cspine_phantom.plan import planned
+from cspine_phantom.plan import csv_of, planned
 from cspine_phantom.pool import spread
 
 COLUMNS = (
@@ -79,11 +77,7 @@ def write_splits(
     table.unlink(missing_ok=True)  # what is there is not complete until the new one is
     jobs = [_Job(folder, seed, number, split, fault) for number, (split, fault) in enumerate(plan)]
     rows = list(spread(_write_case, jobs, progress=progress))
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomic(table, text.getvalue().encode())
+    write_atomic(table, csv_of(COLUMNS, ([row.get(name, "") for name in COLUMNS] for row in rows)))
     return table
 
 

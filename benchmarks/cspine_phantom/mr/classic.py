@@ -5,10 +5,11 @@ from __future__ import annotations
 from pydicom.dataset import Dataset
 from pydicom.uid import MRImageStorage
 
-from cspine_phantom.mr.header import header, millimetres, object_of, pixels_of, window
+from cspine_phantom.mr.pixels import pixels_of, window
 from cspine_phantom.mr.scanners import Scanner
 from cspine_phantom.mr.series import Frame, Series
 from cspine_phantom.patients import Patient
+from cspine_phantom.volume.header import header, millimetres, object_of
 
 _TYPE = {"localiser": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}
 _PLAIN = ["ORIGINAL", "PRIMARY", "OTHER"]
@@ -16,7 +17,7 @@ _PLAIN = ["ORIGINAL", "PRIMARY", "OTHER"]
 
 def classic(patient: Patient, scanner: Scanner, series: Series, *, study: str) -> list[Dataset]:
     """Return the objects of a series, numbered in the order of its frames."""
-    shared = header(patient, scanner, series, study=study)
+    shared = header(patient, scanner, series, modality="MR", study=study)
     _state(shared, scanner, series)
     return [
         _instance(shared, patient, series, frame, number, study)

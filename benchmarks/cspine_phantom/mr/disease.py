@@ -21,6 +21,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from cspine_phantom.measure.ideal import ideal_auc as _ideal_auc
+from cspine_phantom.patients import numbered
 
 Pattern = Literal["segmental", "mixed", "continuous", "localised"]
 
@@ -53,8 +54,7 @@ def generator(seed: int, number: int, *, stream: Stream) -> np.random.Generator:
     ValueError
         If `seed` or `number` is negative.
     """
-    sequence = np.random.SeedSequence(seed, spawn_key=(number, _STREAMS[stream]))
-    return np.random.Generator(np.random.PCG64(sequence))
+    return numbered(seed, number, _STREAMS[stream])
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from pydicom.tag import Tag
 from pydicom.uid import EnhancedMRImageStorage
 
 from cspine_phantom.imaging.dicom import uid
-from cspine_phantom.mr.header import header, millimetres, object_of, pixels_of, window
+from cspine_phantom.mr.pixels import pixels_of, window
 from cspine_phantom.mr.scanners import Scanner
 from cspine_phantom.mr.series import Frame, Series
 from cspine_phantom.patients import Patient
+from cspine_phantom.volume.header import code, header, item, millimetres, object_of
 
 _CONTRAST = {"sag T2": "T2", "ax T2": "T2", "sag T1": "T1", "sag STIR": "STIR"}
 
@@ -19,15 +20,17 @@ _CONTRAST = {"sag T2": "T2", "ax T2": "T2", "sag T1": "T1", "sag STIR": "STIR"}
 def enhanced(patient: Patient, scanner: Scanner, series: Series, *, study: str) -> list[Dataset]:
     """Return the one object of a series."""
     key = patient.identifier, study, series.number
-    ds = object_of(header(patient, scanner, series, study=study), EnhancedMRImageStorage, key)
+    ds = object_of(
+        header(patient, scanner, series, modality="MR", study=study), EnhancedMRImageStorage, key
+    )
     pixels = np.stack([frame.pixels for frame in series.frames])
     ds.InstanceNumber = 1
     ds.NumberOfFrames = len(pixels)
     _state(ds, scanner, series)
     dimensions = uid(*key, "dimensions")
-    ds.DimensionOrganizationSequence = [_item(DimensionOrganizationUID=dimensions)]
+    ds.DimensionOrganizationSequence = [item(DimensionOrganizationUID=dimensions)]
     ds.DimensionIndexSequence = [
-        _item(
+        item(
             DimensionOrganizationUID=dimensions,
             DimensionIndexPointer=Tag(keyword),
             FunctionalGroupPointer=Tag("FrameContentSequence"),
@@ -95,22 +98,22 @@ def _shared(scanner: Scanner, series: Series, centre: int, width: int) -> Datase
     sequence = series.sequence
     flavour, contrast = _flavour(series)
     rows, columns = series.frames[0].pixels.shape
-    item = Dataset()
-    item.PixelMeasuresSequence = [
-        _item(
+    groups = Dataset()
+    groups.PixelMeasuresSequence = [
+        item(
             PixelSpacing=[millimetres(series.pixel_mm)] * 2,
             SliceThickness=millimetres(series.thickness_mm),
             SpacingBetweenSlices=millimetres(series.spacing_mm),
         )
     ]
-    region = _code("122494005", "SCT", "Cervical spine")
-    item.FrameAnatomySequence = [_item(FrameLaterality="U", AnatomicRegionSequence=[region])]
-    item.PixelValueTransformationSequence = [
-        _item(RescaleIntercept=0, RescaleSlope=1, RescaleType="US")
+    region = code("122494005", "SCT", "Cervical spine")
+    groups.FrameAnatomySequence = [item(FrameLaterality="U", AnatomicRegionSequence=[region])]
+    groups.PixelValueTransformationSequence = [
+        item(RescaleIntercept=0, RescaleSlope=1, RescaleType="US")
     ]
-    item.FrameVOILUTSequence = [_item(WindowCenter=centre, WindowWidth=width)]
-    item.MRImageFrameTypeSequence = [
-        _item(
+    groups.FrameVOILUTSequence = [item(WindowCenter=centre, WindowWidth=width)]
+    groups.MRImageFrameTypeSequence = [
+        item(
             FrameType=["ORIGINAL", "PRIMARY", flavour, "NONE"],
             PixelPresentation="MONOCHROME",
             VolumetricProperties="VOLUME",
@@ -119,8 +122,8 @@ def _shared(scanner: Scanner, series: Series, centre: int, width: int) -> Datase
             AcquisitionContrast=contrast,
         )
     ]
-    item.MRTimingAndRelatedParametersSequence = [
-        _item(
+    groups.MRTimingAndRelatedParametersSequence = [
+        item(
             RepetitionTime=round(sequence.repetition_ms, 2),
             FlipAngle=round(sequence.flip_deg),
             EchoTrainLength=sequence.train,
@@ -129,16 +132,16 @@ def _shared(scanner: Scanner, series: Series, centre: int, width: int) -> Datase
             GradientOutputType="DB_DT",
             GradientOutput=0.0,
             SpecificAbsorptionRateSequence=[
-                _item(SpecificAbsorptionRateDefinition="IEC_WHOLE_BODY",
+                item(SpecificAbsorptionRateDefinition="IEC_WHOLE_BODY",
                       SpecificAbsorptionRateValue=0.5)
             ],
             OperatingModeSequence=[
-                _item(OperatingModeType="STATIC FIELD", OperatingMode="IEC_NORMAL")
+                item(OperatingModeType="STATIC FIELD", OperatingMode="IEC_NORMAL")
             ],
         )
     ]  # fmt: skip
-    item.MRFOVGeometrySequence = [
-        _item(
+    groups.MRFOVGeometrySequence = [
+        item(
             InPlanePhaseEncodingDirection="COLUMN",
             MRAcquisitionFrequencyEncodingSteps=columns,
             MRAcquisitionPhaseEncodingStepsInPlane=rows,
@@ -146,32 +149,32 @@ def _shared(scanner: Scanner, series: Series, centre: int, width: int) -> Datase
             PercentPhaseFieldOfView=100.0,
         )
     ]
-    item.MREchoSequence = [_item(EffectiveEchoTime=float(sequence.echo_ms))]
-    item.MRModifierSequence = [_modifier(series)]
-    item.MRImagingModifierSequence = [
-        _item(
+    groups.MREchoSequence = [item(EffectiveEchoTime=float(sequence.echo_ms))]
+    groups.MRModifierSequence = [_modifier(series)]
+    groups.MRImagingModifierSequence = [
+        item(
             MagnetizationTransfer="NONE", BloodSignalNulling="NO", Tagging="NONE",
             TransmitterFrequency=round(42.577 * scanner.field_t, 3), PixelBandwidth=200.0,
         )
     ]  # fmt: skip
-    item.MRReceiveCoilSequence = [
-        _item(
+    groups.MRReceiveCoilSequence = [
+        item(
             ReceiveCoilName="NECK", ReceiveCoilManufacturerName="", ReceiveCoilType="SURFACE",
             QuadratureReceiveCoil="NO",
         )
     ]  # fmt: skip
-    item.MRTransmitCoilSequence = [
-        _item(
+    groups.MRTransmitCoilSequence = [
+        item(
             TransmitCoilName="BODY", TransmitCoilManufacturerName="", TransmitCoilType="BODY",
         )
     ]  # fmt: skip
-    item.MRAveragesSequence = [_item(NumberOfAverages=1.0)]
-    return item
+    groups.MRAveragesSequence = [item(NumberOfAverages=1.0)]
+    return groups
 
 
 def _modifier(series: Series) -> Dataset:
     inversion_ms = series.sequence.inversion_ms
-    item = _item(
+    groups = item(
         InversionRecovery="YES" if inversion_ms else "NO",
         FlowCompensation="NONE",
         Spoiling="RF" if series.sequence.flip_deg < 90 else "NONE",
@@ -182,15 +185,15 @@ def _modifier(series: Series) -> Dataset:
         ParallelAcquisition="NO",
     )
     if inversion_ms:
-        item.InversionTimes = float(inversion_ms)
-    return item
+        groups.InversionTimes = float(inversion_ms)
+    return groups
 
 
 def _group(frame: Frame) -> Dataset:
     """Return the functional groups of one frame."""
-    item = Dataset()
-    item.FrameContentSequence = [
-        _item(
+    groups = Dataset()
+    groups.FrameContentSequence = [
+        item(
             StackID=str(frame.stack),
             InStackPositionNumber=frame.position,
             DimensionIndexValues=[frame.stack, frame.position],
@@ -200,22 +203,11 @@ def _group(frame: Frame) -> Dataset:
             FrameAcquisitionDuration=1000.0,
         )
     ]
-    item.PlanePositionSequence = [
-        _item(ImagePositionPatient=[f"{value:.4f}" for value in frame.origin_mm])
+    groups.PlanePositionSequence = [
+        item(ImagePositionPatient=[f"{value:.4f}" for value in frame.origin_mm])
     ]
     cosines = (*frame.across, *frame.down)
-    item.PlaneOrientationSequence = [
-        _item(ImageOrientationPatient=[f"{value:.8f}" for value in cosines])
+    groups.PlaneOrientationSequence = [
+        item(ImageOrientationPatient=[f"{value:.8f}" for value in cosines])
     ]
-    return item
-
-
-def _item(**elements: object) -> Dataset:
-    item = Dataset()
-    for keyword, value in elements.items():
-        setattr(item, keyword, value)
-    return item
-
-
-def _code(value: str, scheme: str, meaning: str) -> Dataset:
-    return _item(CodeValue=value, CodingSchemeDesignator=scheme, CodeMeaning=meaning)
+    return groups

@@ -7,17 +7,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cspine_phantom.mr.anatomy import Anatomy, neck
-from cspine_phantom.mr.brain import brain
 from cspine_phantom.mr.disease import Disease, generator
 from cspine_phantom.mr.faults import Fault, spoil
-from cspine_phantom.mr.geometry import Stack, Vector, across, lie, sagittal
+from cspine_phantom.mr.geometry import Stack, across, sagittal
+from cspine_phantom.mr.necks import neck
 from cspine_phantom.mr.receive import received
 from cspine_phantom.mr.scanners import LOCALISER, Protocol, Scanner, axial_of, stir_of
 from cspine_phantom.mr.series import TITLES, Series, Title, assemble
 from cspine_phantom.mr.slices import Signal, Wanted, signals
-from cspine_phantom.mr.tissue import LABEL, Table, tissues
+from cspine_phantom.mr.tissue import Table, tissues
 from cspine_phantom.patients import Patient
+from cspine_phantom.volume.anatomy import Anatomy
+from cspine_phantom.volume.brain import brain
+from cspine_phantom.volume.lying import Vector, lie
+from cspine_phantom.volume.tissue import LABEL
 
 _SHUFFLED = 0.5  # of all series: their frames are stored in no order
 
@@ -46,7 +49,9 @@ def scan(
     # Streams of their own, so that a fault or a series more leaves the others' pixels as they were.
     study = generator(patient.seed, patient.number, stream="study")
     rng, lain, coming, order, spoilt = study.spawn(5)
-    anatomy = brain(patient) if fault == "brain" else neck(patient, disease)
+    anatomy = neck(patient, disease)
+    if fault == "brain":
+        anatomy = brain(patient, rng=generator(patient.seed, patient.number, stream="anatomy"))
     lying = lie(lain)
     tissue = tissues(scanner.field_t, severity=patient.severity, rng=rng)
     planned = _planned(anatomy, scanner, fault, rng, coming)

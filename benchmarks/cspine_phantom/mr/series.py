@@ -9,10 +9,11 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine_phantom.mr.geometry import Lying, Stack, Vector
+from cspine_phantom.mr.geometry import Stack
 from cspine_phantom.mr.receive import Stored
 from cspine_phantom.mr.scanners import Protocol
 from cspine_phantom.mr.tissue import Sequence as Contrast
+from cspine_phantom.volume.lying import Lying, Vector
 
 Title = Literal["sag T2", "sag T1", "sag STIR", "ax T2", "localiser"]
 

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine_phantom.mr.anatomy import PITCH_MM, Anatomy, LabelMap
 from cspine_phantom.mr.geometry import Stack
 from cspine_phantom.mr.tissue import Table
+from cspine_phantom.volume.anatomy import PITCH_MM, Anatomy, LabelMap
 
 Signal = NDArray[np.float32]
 """(rows, columns), or (slices, rows, columns)."""

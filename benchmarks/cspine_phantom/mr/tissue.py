@@ -1,4 +1,4 @@
-"""Tissues by what MR sees of them, and the signal that a sequence gets from each.
+"""What MR sees of tissues, and the signal that a sequence gets from each.
 
 Relaxation times are round figures of the ranges in Stanisz et al. (Magn Reson Med 2005;54:507) and
 Gold et al. (AJR 2004;183:343); fat's T2 is that of a train of echoes, in which it stays bright.
@@ -12,6 +12,8 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cspine_phantom.volume.tissue import FIRST_BODY, FIRST_DISC, LABEL
 
 Table = NDArray[np.float32]
 """(256,) signal by label."""
@@ -51,14 +53,6 @@ _TISSUES: dict[str, Tissue] = {
     "flow void": Tissue(0.02, (1000, 1000), 5),
     "epidural": Tissue(0.80, (480, 620), 85),
 }
-
-LABEL: dict[str, int] = {name: index for index, name in enumerate(_TISSUES)}
-"""Value of a tissue in a label map."""
-
-FIRST_DISC = 64
-"""Label of the nucleus of the first disc, C2/3; the others follow, then those of the bodies."""
-
-FIRST_BODY = 80
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,20 @@ from typing import Any
 
 import torch
 
+from cspine.accept import Film, Stack
 from cspine.errors import ModelError, did_you_mean
 from cspine.files import write_atomic
-from cspine.spec import Classify, Landmarks, PipelineSpec, Screen, Segment, Slices
-from cspine_phantom.training import landmarks, screening, slices, tensors
+from cspine.spec import (
+    Classify,
+    Detect,
+    Grade,
+    Landmarks,
+    PipelineSpec,
+    Screen,
+    Segment,
+    Slices,
+)
+from cspine_phantom.training import canals, detector, grades, landmarks, screening, slices, tensors
 from cspine_phantom.training.classifier import train_classifier
 from cspine_phantom.training.fit import Trained, save_weights
 from cspine_phantom.training.localiser import train_localiser
@@ -46,14 +56,16 @@ class Trainer:
     fit: Callable[[Any, Any, Any, Recipe], Trained]
 
 
-TRAINERS: dict[type, Trainer] = {
-    Screen: Trainer(screening.films, screening.train_screen),
-    Segment: Trainer(tensors.films, train_localiser),
-    Classify: Trainer(tensors.films, train_classifier),
-    Landmarks: Trainer(landmarks.films, landmarks.train_landmarks),
-    Slices: Trainer(slices.stacks, slices.train_slices),
+TRAINERS: dict[tuple[type, type], Trainer] = {
+    (Film, Screen): Trainer(screening.films, screening.train_screen),
+    (Film, Segment): Trainer(tensors.films, train_localiser),
+    (Film, Classify): Trainer(tensors.films, train_classifier),
+    (Film, Landmarks): Trainer(landmarks.films, landmarks.train_landmarks),
+    (Stack, Slices): Trainer(slices.stacks, slices.train_slices),
+    (Stack, Detect): Trainer(canals.canals, detector.train_detector),
+    (Stack, Grade): Trainer(canals.canals, grades.train_grades),
 }
-"""By kind of stage."""
+"""By what a pipeline accepts and the kind of stage."""
 
 
 def train(
@@ -80,7 +92,8 @@ def train(
     OSError
         If the folder cannot be written.
     """
-    known = [stage.id for stage in spec.networks]
+    trained = [stage for stage in spec.networks if spec.trained(stage) is stage]
+    known = [stage.id for stage in trained]
     for name in stages:
         if name not in known:
             raise ModelError(
@@ -89,11 +102,12 @@ def train(
             )
     facts = {"pipeline": spec.name, "recipe": asdict(recipe), "torch": torch.__version__}
     log = _note(folder, facts)
-    chosen = [stage for stage in spec.networks if stage.id in (stages or known)]
-    for films in dict.fromkeys(TRAINERS[type(stage)].films for stage in chosen):
+    chosen = [stage for stage in trained if stage.id in (stages or known)]
+    trainers = {stage.id: TRAINERS[type(spec.accept), type(stage)] for stage in chosen}
+    for films in dict.fromkeys(trainer.films for trainer in trainers.values()):
         data, held = films(spec, recipe)
         for stage in chosen:
-            trainer = TRAINERS[type(stage)]
+            trainer = trainers[stage.id]
             if trainer.films is films:
                 log = _kept(folder, stage.id, partial(trainer.fit, stage, data, held, recipe))
     return log

@@ -1,13 +1,13 @@
-"""Skull base and what of the brain a sagittal MR of the neck shows."""
+"""Skull base and what of the brain lies above a neck."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from cspine_phantom.mr.column import Column
-from cspine_phantom.mr.solid import Solid, shrunk
-from cspine_phantom.mr.tissue import LABEL
 from cspine_phantom.scene.shapes import ellipse, rounded
+from cspine_phantom.volume.column import Column
+from cspine_phantom.volume.solid import Solid, shrunk
+from cspine_phantom.volume.tissue import LABEL
 
 # From the tip of the odontoid in a head that looks ahead: x towards the back, y towards the feet.
 _VAULT = (

@@ -6,12 +6,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from cspine_phantom.mr.column import Column
-from cspine_phantom.mr.solid import Solid, shrunk
-from cspine_phantom.mr.tissue import LABEL
 from cspine_phantom.patients import Patient
 from cspine_phantom.scene.neck import skin
 from cspine_phantom.scene.shapes import Points, Pose, beside, ellipse, rounded, shaft
+from cspine_phantom.volume.column import Column
+from cspine_phantom.volume.solid import Solid, shrunk
+from cspine_phantom.volume.tissue import LABEL
 
 _BMI = 26.0
 

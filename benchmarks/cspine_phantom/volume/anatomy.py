@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
@@ -10,15 +11,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine_phantom.mr.bones import arches, bodies
-from cspine_phantom.mr.column import column
-from cspine_phantom.mr.disease import Disease, generator
-from cspine_phantom.mr.head import head, stem
-from cspine_phantom.mr.soft import envelope, nape, throat
-from cspine_phantom.mr.solid import Drawn, Solids
-from cspine_phantom.mr.stenosis import canal
 from cspine_phantom.patients import Patient
 from cspine_phantom.scene.shapes import Points
+from cspine_phantom.volume.bones import arches, bodies
+from cspine_phantom.volume.canal import Canal
+from cspine_phantom.volume.column import Column
+from cspine_phantom.volume.head import head, stem
+from cspine_phantom.volume.soft import envelope, nape, throat
+from cspine_phantom.volume.solid import Drawn, Solids
 
 LabelMap = NDArray[np.uint8]
 
@@ -87,23 +87,33 @@ class Anatomy:
         return at
 
 
-def neck(patient: Patient, disease: Disease) -> Anatomy:
-    """Return the neck of a patient with a disease, centred on the canal at C4/5."""
-    rng = generator(patient.seed, patient.number, stream="anatomy")
-    own = column(patient, rng=rng)
-    inside = canal(own, disease, rng=rng)
+def assemble(
+    patient: Patient,
+    own: Column,
+    canal: Canal,
+    *,
+    rng: np.random.Generator,
+    arched: Sequence[Part] = (),
+) -> Anatomy:
+    """Return the neck about a column and its canal, centred on the canal at C4/5.
+
+    Parameters
+    ----------
+    arched
+        What is seen of the arches besides, behind the canal.
+    """
     behind = [
         *envelope(own, patient, rng=rng), *nape(own, rng=rng), *throat(own, rng=rng),
         *head(own, rng=rng), *arches(own, rng=rng),
     ]  # fmt: skip
-    before = [*bodies(own, inside, rng=rng), *stem(own)]
+    before = [*bodies(own, canal, rng=rng), *stem(own)]
     centre = (own.poses[2].centre + own.poses[3].centre) / 2 + np.array([13.0, 0.0])
     sections = []
     for upper, lower in pairwise(own.poses[1:6]):
         at = (upper.centre + lower.centre) / 2 + np.array([8.0, 0.0])
         sections.append(((at - centre) * patient.scale, (upper.lean + lower.lean) / 2))
     return Anatomy(
-        parts=(Solids(behind), inside, Solids(before)),
+        parts=(Solids(behind), *arched, canal, Solids(before)),
         scale=patient.scale,
         centre=centre,
         sections=tuple(sections),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from cspine_phantom.mr.anatomy import Anatomy
-from cspine_phantom.mr.disease import generator
-from cspine_phantom.mr.solid import Solid, Solids, shrunk
-from cspine_phantom.mr.tissue import LABEL
 from cspine_phantom.patients import Patient
 from cspine_phantom.scene.shapes import ellipse, rounded
+from cspine_phantom.volume.anatomy import Anatomy
+from cspine_phantom.volume.solid import Solid, Solids, shrunk
+from cspine_phantom.volume.tissue import LABEL
 
 # The profile of a head that looks ahead, from the middle of the brain.
 _PROFILE = (
@@ -19,9 +18,8 @@ _PROFILE = (
 )  # fmt: skip
 
 
-def brain(patient: Patient) -> Anatomy:
+def brain(patient: Patient, *, rng: np.random.Generator) -> Anatomy:
     """Return the head of a patient, centred on the brain."""
-    rng = generator(patient.seed, patient.number, stream="anatomy")
     middle = np.array([0.0, -16.0])
     vault = ellipse(middle, radii=(86.0, 76.0))
     skin = rounded(np.array(_PROFILE))

@@ -7,21 +7,28 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine_phantom.mr.solid import Drawn, bump, smoothed
-from cspine_phantom.mr.tissue import LABEL
 from cspine_phantom.scene.shapes import Points
+from cspine_phantom.volume.solid import Drawn, bump, smoothed
+from cspine_phantom.volume.tissue import LABEL
 
 Depth = NDArray[np.float64]
 """(n,) millimetres behind the line along the back of the bodies."""
 
 _SAC_HALF_MM = 9.8
 _CORD_HALF_MM = 6.4
-_CANAL_HALF_MM = 12.5
+CANAL_HALF_MM = 12.5
+"""From the midline to the side of the canal."""
+
 _BULGE_HALF_MM = 9.5
 _CORTEX_MM = 1.2  # of an ossification with marrow in it
 _LEAST_CORD_MM = 2.6
 _STREAM_MM = 1.9  # of fluid that has room for a streak in it
 _GAP_MM = 0.3  # of fluid that is left on each side of a compressed cord
+
+
+def part_of_depth(side_mm: float) -> float:
+    """Return which part of its depth a canal has beside the midline: half at its side."""
+    return 1 - 0.5 * min(abs(side_mm) / CANAL_HALF_MM, 1.0) ** 2
 
 
 @dataclass(frozen=True)
@@ -114,7 +121,7 @@ class Canal:
 
     def cut(self, side_mm: float) -> list[Drawn]:
         """Return the canal of a sagittal plane so far to the left, in the order of drawing."""
-        if abs(side_mm) >= _CANAL_HALF_MM:
+        if abs(side_mm) >= CANAL_HALF_MM:
             return []
         zero = np.zeros_like(self.along)
         laminae = self._laminae(side_mm)
@@ -187,8 +194,7 @@ class Canal:
         return [Drawn(outline, LABEL["oedema"])]
 
     def _laminae(self, side_mm: float) -> Depth:
-        part = min(abs(side_mm) / _CANAL_HALF_MM, 1.0)
-        return self.depth * (1 - 0.5 * part**2)
+        return self.depth * part_of_depth(side_mm)
 
     def _ligament(self, side_mm: float) -> Depth:
-        return self.ligament * (1 - 0.3 * min(abs(side_mm) / _CANAL_HALF_MM, 1.0))
+        return self.ligament * (1 - 0.3 * min(abs(side_mm) / CANAL_HALF_MM, 1.0))

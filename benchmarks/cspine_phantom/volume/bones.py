@@ -6,12 +6,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from cspine_phantom.mr.canal import Canal
-from cspine_phantom.mr.column import Column
-from cspine_phantom.mr.solid import Solid, shrunk
-from cspine_phantom.mr.tissue import FIRST_BODY, FIRST_DISC, LABEL
 from cspine_phantom.scene import vertebra
 from cspine_phantom.scene.shapes import Points, Pose, ellipse, rounded
+from cspine_phantom.volume.canal import Canal
+from cspine_phantom.volume.column import Column
+from cspine_phantom.volume.solid import Solid, shrunk
+from cspine_phantom.volume.tissue import FIRST_BODY, FIRST_DISC, LABEL
 
 # Length and slope of the spinous processes of C2 to T4.
 _SPINOUS_MM = (17.0, 13.0, 13.5, 16.0, 22.0, 30.0, 31.0, 30.0, 30.0, 30.0)

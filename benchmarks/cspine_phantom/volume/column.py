@@ -1,4 +1,4 @@
-"""The vertebrae of an MR phantom: those of its radiograph, and three thoracic ones below."""
+"""The vertebrae of a neck in space: those of its radiograph, and three thoracic ones below."""
 
 from __future__ import annotations
 

@@ -1,20 +1,52 @@
-"""What every object of an MR study says: patient, study, series, scanner, pixels."""
+"""What every object of a study of slices says: patient, study, series, scanner."""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import Literal, Protocol
+
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from cspine_phantom.imaging.dicom import uid
-from cspine_phantom.mr.receive import BITS
-from cspine_phantom.mr.scanners import Scanner
-from cspine_phantom.mr.series import Series
 from cspine_phantom.patients import Patient
 
 
-def header(patient: Patient, scanner: Scanner, series: Series, *, study: str) -> Dataset:
+class Named(Protocol):
+    """A scanner."""
+
+    @property
+    def name(self) -> str:
+        """Its model."""
+        ...
+
+    @property
+    def manufacturer(self) -> str:
+        """Who makes it."""
+        ...
+
+
+class Numbered(Protocol):
+    """A series."""
+
+    @property
+    def title(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def number(self) -> int:
+        """Series Number."""
+        ...
+
+
+def header(
+    patient: Patient,
+    scanner: Named,
+    series: Numbered,
+    *,
+    modality: Literal["CT", "MR"],
+    study: str,
+) -> Dataset:
     """Return what the objects of a series share; `study` tells the patient's studies apart."""
     key = patient.identifier, study
     ds = Dataset()
@@ -36,13 +68,13 @@ def header(patient: Patient, scanner: Scanner, series: Series, *, study: str) ->
     ds.ReferringPhysicianName = ""
     ds.StudyDescription = "PHANTOM cervical spine"
     ds.SeriesDescription = f"PHANTOM {series.title}"
-    ds.Modality = "MR"
+    ds.Modality = modality
     ds.SeriesNumber = series.number
     ds.BodyPartExamined = "CSPINE"
     ds.PatientPosition = "HFS"
     ds.Manufacturer = scanner.manufacturer
     ds.ManufacturerModelName = scanner.name
-    ds.DeviceSerialNumber = f"PHANTOM-{patient.site}-MR"
+    ds.DeviceSerialNumber = f"PHANTOM-{patient.site}-{modality}"
     ds.SoftwareVersions = "1"
     ds.InstitutionName = f"PHANTOM SITE {patient.site}"
     return ds
@@ -66,22 +98,19 @@ def object_of(shared: Dataset, sop_class: UID, key: tuple[object, ...]) -> Datas
     return ds
 
 
-def pixels_of(ds: Dataset, pixels: NDArray[np.uint16]) -> None:
-    """Store (frames, rows, columns) of pixels, in place."""
-    ds.SamplesPerPixel = 1
-    ds.PhotometricInterpretation = "MONOCHROME2"
-    ds.Rows, ds.Columns = pixels.shape[1:]
-    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, BITS, BITS - 1
-    ds.PixelRepresentation = 0
-    ds.PixelData = pixels.astype("<u2", copy=False).tobytes()
-
-
-def window(pixels: NDArray[np.uint16]) -> tuple[int, int]:
-    """Return centre and width of a window that shows some pixels well."""
-    white = max(float(np.percentile(pixels[..., ::2, ::2], 99.0)), 2.0)
-    return round(white / 2), round(white)
-
-
 def millimetres(value: float) -> str:
     """Return a length as a decimal string."""
     return f"{value:.6g}"
+
+
+def item(**elements: object) -> Dataset:
+    """Return an item of a sequence."""
+    made = Dataset()
+    for keyword, value in elements.items():
+        setattr(made, keyword, value)
+    return made
+
+
+def code(value: str, scheme: str, meaning: str) -> Dataset:
+    """Return the item of a code sequence."""
+    return item(CodeValue=value, CodingSchemeDesignator=scheme, CodeMeaning=meaning)
