@@ -48,13 +48,13 @@ check: $(READY)
 	$(BIN)/mypy
 	tests/other_pythons.sh
 
-bench: build/demo/xray.cspine
-	$(BIN)/cspine bench build/demo/xray.cspine --study build/demo/studies/studies/phantom-11-00000 \
-	  --study build/demo/studies/studies/phantom-11-00001 --blocks 60 \
-	  --record benchmarks/records/$(RECORD)-onnxruntime.json
-	$(BIN)/cspine bench build/demo/xray.cspine --study build/demo/studies/studies/phantom-11-00000 \
-	  --study build/demo/studies/studies/phantom-11-00001 --blocks 60 --backend openvino \
-	  --record benchmarks/records/$(RECORD)-openvino.json
+bench: build/demo/xray.cspine build/sagittal/xray.cspine build/opll/mr.cspine
+	tests/latency.sh $(BIN)/cspine build/demo/xray.cspine build/demo/studies/studies \
+	  benchmarks/records/$(RECORD)
+	tests/latency.sh $(BIN)/cspine build/sagittal/xray.cspine build/sagittal/studies/studies \
+	  benchmarks/records/$(RECORD)-xray-sagittal
+	tests/latency.sh $(BIN)/cspine build/opll/mr.cspine build/opll/studies/studies \
+	  benchmarks/records/$(RECORD)-mr-opll
 	$(BIN)/cspine phantom reading --record benchmarks/records/$(RECORD)-reading.json
 	$(BIN)/python -m pytest tests/bench --benchmark-enable --benchmark-only \
 	  --benchmark-json=benchmarks/records/$(RECORD)-stages.json

@@ -11,14 +11,22 @@ Columns that a set may have:
 ``mask``                PNG label map on the pixel grid of the image
 ``points``              CSV of the landmarks: ``name`` (:data:`cspine.geometry.LANDMARKS`),
                         ``column``, ``row``; the centre of the first pixel is (0, 0)
-``boxes``               CSV of the levels: ``level``, then ``left``, ``top``, ``right``, ``bottom``
-                        of the upright box about the disc and the facing halves of its neighbours,
-                        in columns and rows; it may reach beyond the image
+``boxes``               CSV of upright boxes: ``left``, ``top``, ``right``, ``bottom`` in columns
+                        and rows of the image as it hangs, which they may reach beyond. On slices of
+                        a region, one at most, after ``slice``: the number of the slice in its
+                        series from the feet, from 0. On films, after ``level``, about the disc and
+                        the facing halves of its neighbours
 ``borden_mm`` and the   the six sagittal parameters, :class:`cspine.geometry.Parameters`, of the
 other parameters        points, with the lines that are the default; Borden's in millimetres of the
                         patient, not of the detector
 ``severity C5/6``       what the label of a simulated level came from: normal, of deviation 1
-``second C5/6``         what a second reader says, 0 or 1
+``grade C5/6``          the class of a level or of the question about the study, by its name in the
+                        pipeline file
+``second C5/6``,        what a second reader says: 0 or 1, and a class
+``second grade C5/6``
+``ratio C5/6``          the compression ratio of the cord at a level: its diameter from front to
+                        back over that across
+``symptom``             a score of the patient's symptoms, a number
 ``site``, ``device``,   what subgroups are told by
 ``sex``, ``age``,
 ``posture``, ``face``
@@ -26,15 +34,14 @@ other parameters        points, with the lines that are the default; Borden's in
                         points, it must be refused
 ======================  ============================================================================
 
-An empty cell is unknown. :func:`read_cases` reads the columns that every set has, ``mask``,
-``points``, ``fault``, the severities, and what subgroups are told by but posture and face; the
-others are for whoever wants them.
+What is said of C5/6 is said of every level or question that the pipeline answers. An empty cell is
+unknown. :func:`read_cases` reads all of these columns but the sagittal parameters, posture and
+face, which are for whoever wants them, and ``boxes`` only where regions are asked for.
 """
 
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,11 +55,12 @@ from cspine.dicom.media import dicom_files
 from cspine.dicom.select import Study, read_studies
 from cspine.errors import ModelError, did_you_mean
 from cspine.files import sha256
+from cspine_bench import columns
+from cspine_bench.columns import FILE
 from cspine_bench.leaks import check_patients, check_studies
+from cspine_bench.marks import Edges, Position, read_boxes, read_points
 
-FILE = "cases.csv"
 SPLITS = ("train", "calibration", "tuning", "test")
-AGE_BANDS = ((65, "65 and over"), (40, "40 to 64"), (0, "under 40"))
 
 
 @dataclass(frozen=True)
@@ -64,8 +72,12 @@ class Case:
     row
         Line of ``cases.csv``, the header being line 1; results name a case by it and by nothing
         else.
-    labels, severity
+    labels, grades, ratios, severity
         Truth by level, of the levels that have one.
+    second, second_grades
+        What a second reader says, by level.
+    symptom
+        A score of the patient's symptoms.
     groups
         What tells the subgroups, by column, where it is known; of the age, its band.
     unfit
@@ -81,6 +93,12 @@ class Case:
     unfit: str | None
     mask: Path | None
     points: Path | None
+    boxes: Path | None
+    grades: Mapping[str, str]
+    ratios: Mapping[str, float]
+    second: Mapping[str, bool]
+    second_grades: Mapping[str, str]
+    symptom: float | None
 
     def read(self) -> Study:
         """Read the study.
@@ -106,7 +124,7 @@ class Case:
             raise ModelError(f"{FILE}, line {self.row}: the mask is no 8-bit grey PNG")
         return np.asarray(mask)
 
-    def read_points(self) -> dict[str, tuple[float, float]]:
+    def read_points(self) -> dict[str, Position]:
         """Read the landmarks, (column, row) by name; none if there is no file of them.
 
         Raises
@@ -114,25 +132,17 @@ class Case:
         ModelError
             If the file is none of landmarks, or a position is no finite number.
         """
-        if self.points is None:
-            return {}
-        try:
-            with self.points.open(newline="", encoding="utf-8") as file:
-                found = {
-                    row["name"]: (float(row["column"]), float(row["row"]))
-                    for row in csv.DictReader(file)
-                }
-        except (KeyError, TypeError, ValueError, csv.Error) as error:
-            raise ModelError(
-                f"{FILE}, line {self.row}: the points are no CSV of name, column, row"
-            ) from error
-        for name, position in found.items():
-            if not all(map(math.isfinite, position)):
-                raise ModelError(
-                    f"{FILE}, line {self.row}: point {name!r} lies at {position}, expected finite "
-                    "numbers; leave out what cannot be seen"
-                )
-        return found
+        return read_points(self.points, line=self.row) if self.points else {}
+
+    def read_boxes(self) -> dict[int, Edges]:
+        """Read the boxes, (left, top, right, bottom) by slice; none if there is no file of them.
+
+        Raises
+        ------
+        ModelError
+            If the file is none of boxes, a slice has two, or a box has no area.
+        """
+        return read_boxes(self.boxes, line=self.row) if self.boxes else {}
 
 
 @dataclass(frozen=True)
@@ -144,7 +154,9 @@ class CaseSet:
     folder: Path
 
 
-def read_cases(folder: Path, *, split: str, levels: Sequence[str]) -> CaseSet:
+def read_cases(
+    folder: Path, *, split: str, levels: Sequence[str], regions: bool = False
+) -> CaseSet:
     """Read one split of a case set and check it.
 
     Parameters
@@ -155,6 +167,8 @@ def read_cases(folder: Path, *, split: str, levels: Sequence[str]) -> CaseSet:
         One of :data:`SPLITS`.
     levels
         The level columns that the pipeline answers; none of one that only measures.
+    regions
+        Whether the pipeline finds a region on slices, which ``boxes`` are then of.
 
     Raises
     ------
@@ -167,7 +181,7 @@ def read_cases(folder: Path, *, split: str, levels: Sequence[str]) -> CaseSet:
     chosen = [(line, row) for line, row in rows if row["split"] == split]
     if not chosen:
         raise ModelError(f"{folder / FILE}: no case of split {split!r}")
-    cases = tuple(_case(folder, line, row, levels) for line, row in chosen)
+    cases = tuple(_case(folder, line, row, levels, regions) for line, row in chosen)
     check_studies(folder, rows)
     return CaseSet(cases, _digest(folder / FILE, cases), folder)
 
@@ -199,53 +213,33 @@ def _rows(path: Path, levels: Sequence[str]) -> list[tuple[int, dict[str, str]]]
     return rows
 
 
-def _case(folder: Path, line: int, row: dict[str, str], levels: Sequence[str]) -> Case:
-    labels = {}
-    for level in levels:
-        if row[level] not in ("", "0", "1"):
-            raise ModelError(f"{FILE}, line {line}, {level}: got {row[level]!r}, expected 0, 1")
-        if row[level]:
-            labels[level] = row[level] == "1"
+def _case(
+    folder: Path, line: int, row: dict[str, str], levels: Sequence[str], regions: bool
+) -> Case:
+    labels = columns.decisions(row, line, levels)
+    file = {
+        name: _inside(folder, row[name], line) if row.get(name) else None
+        for name in ("mask", "points", *(("boxes",) if regions else ()))
+    }
     return Case(
         row=line,
         study=_inside(folder, row["study"], line),
         patient=row["patient"],
         labels=labels,
-        severity=_severity(row, line, levels),
-        groups=_groups(row, line),
+        severity=columns.numbers(row, line, levels, prefix="severity "),
+        groups=columns.groups(row, line),
         # Of a film that hides a level or two, the others are labelled or have their points, and
         # may be answered.
         unfit=None if labels or row.get("points") else row.get("fault") or None,
-        mask=_inside(folder, row["mask"], line) if row.get("mask") else None,
-        points=_inside(folder, row["points"], line) if row.get("points") else None,
+        mask=file["mask"],
+        points=file["points"],
+        boxes=file.get("boxes"),
+        grades=columns.labels(row, levels, prefix="grade "),
+        ratios=columns.numbers(row, line, levels, prefix="ratio "),
+        second=columns.decisions(row, line, levels, prefix="second "),
+        second_grades=columns.labels(row, levels, prefix="second grade "),
+        symptom=columns.number(row, line, "symptom"),
     )
-
-
-def _severity(row: Mapping[str, str], line: int, levels: Sequence[str]) -> dict[str, float]:
-    columns = {level: f"severity {level}" for level in levels}
-    found = {level: _number(row[name]) for level, name in columns.items() if row.get(name)}
-    for level, value in found.items():
-        if not math.isfinite(value):
-            name = columns[level]
-            raise ModelError(f"{FILE}, line {line}, {name}: got {row[name]!r}, expected a number")
-    return found
-
-
-def _groups(row: Mapping[str, str], line: int) -> dict[str, str]:
-    found = {name: row[name] for name in ("site", "device", "sex") if row.get(name)}
-    if row.get("age"):
-        age = _number(row["age"])
-        if not 0 <= age <= 150:
-            raise ModelError(f"{FILE}, line {line}, age: expected years, a number of 0 to 150")
-        found["age"] = next(band for least, band in AGE_BANDS if age >= least)
-    return found
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
 
 
 def _inside(folder: Path, name: str, line: int) -> Path:
@@ -261,5 +255,5 @@ def _digest(table: Path, cases: Sequence[Case]) -> str:
     """Digest the table and every file of a case, in order."""
     files = [table]
     for case in cases:
-        files += [*dicom_files(case.study), *filter(None, (case.mask, case.points))]
+        files += [*dicom_files(case.study), *filter(None, (case.mask, case.points, case.boxes))]
     return sha256("".join(sha256(path.read_bytes()) for path in files).encode())

@@ -13,8 +13,8 @@ import torch
 from cspine.backends import Array, open_backend
 from cspine.backends.recorder import Recorder
 from cspine.detection.faster_rcnn import FasterRcnn
+from cspine.fields import Architecture
 from cspine.session import Session
-from cspine.spec import Architecture
 from cspine_export.architecture import build_network
 from cspine_export.faster_rcnn import Normalised, split
 from cspine_export.graph.exported import to_onnx

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from cspine.accept import Accept, Film, Stack
 from cspine.commands.run import findings_table, write_outcome
 from cspine.device import this_device
 from cspine.dicom.select import read_all
@@ -17,7 +18,6 @@ from cspine.errors import ModelError
 from cspine.pipeline import Pipeline
 from cspine.pipeline_file import load_spec, shipped_spec
 from cspine.precision import choose, fp32, int8
-from cspine.spec import Accept, Film, Stack
 from cspine_bench.accuracy.layout import report_summary, report_text
 from cspine_bench.accuracy.verdict import answered_levels, verify
 from cspine_bench.cases import read_cases

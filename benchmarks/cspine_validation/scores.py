@@ -19,6 +19,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine_bench.accuracy.agreement import UNKNOWN
 from cspine_bench.accuracy.pairs import ArmLevels, PairedLevels
 
 NORMAL = NormalDist()
@@ -141,6 +142,7 @@ def paired(cases: Cases, reference: Floats, candidate: Floats) -> PairedLevels:
         patient=cases.patient,
         truth=cases.truth,
         severity=np.full(count, np.nan),
+        second=np.full(count, UNKNOWN),
         reference=_arm(reference),
         candidate=_arm(candidate),
     )

@@ -13,20 +13,10 @@ from typing import Any
 from cspine.bundle import Bundle, fp32_path
 from cspine.complexity import Complexity, complexity
 from cspine.console import table
+from cspine.fields import Grey, Percentile, Window
 from cspine.onnxfile import read_onnx
 from cspine.onnxtensor import ValueInfo
-from cspine.spec import (
-    Classify,
-    Detect,
-    Features,
-    Grade,
-    Grey,
-    Network,
-    Percentile,
-    Pictured,
-    Slices,
-    Window,
-)
+from cspine.spec import Classify, Cord, Detect, Features, Grade, Network, Pictured, Slices
 
 _WIDTH = 100
 _GAPS = 3  # reasons that are shown; the JSON has all
@@ -118,6 +108,7 @@ def read_datasheet(data: bytes, *, model: str, file: str, where: str) -> Datashe
 _PLACES: dict[type[Network], str] = {
     Classify: "one crop a level along the spine",
     Slices: "in the middle of each slice",
+    Cord: "about the canal on an axial slice of each level",
     Features: "in the middle of each slice",
     Grade: "one crop a level along the spine, or a region of a slice",
 }

@@ -17,8 +17,8 @@ from typing import Any
 from cspine.detection.spec import DetectorSpec
 from cspine.device import installed
 from cspine.errors import ModelError, did_you_mean, missing_extra
+from cspine.fields import Architecture
 from cspine.files import sha256
-from cspine.spec import Architecture
 
 try:
     from torch import nn

@@ -46,7 +46,8 @@ def detector_networks(
         found = split(network, size_px=features.size_px)
         _check_numbers(found.spec, numbers, where=f"stages {features.id!r} and {detect.id!r}")
         parts = found.features, found.head
-    for stage, part in zip((features, detect), parts, strict=True):
+    stages: tuple[Features | Detect, ...] = features, detect
+    for stage, part in zip(stages, parts, strict=True):
         _check_made(part.eval(), stage, shapes, outputs=Interface.of(stage).outputs)
     return dict(zip((features.id, detect.id), parts, strict=True))
 

@@ -14,7 +14,7 @@ from cspine.errors import ModelError, missing_extra
 
 try:
     import torch
-    from monai.networks.nets import ResNet
+    from monai.networks.nets.resnet import ResNet
     from torch import Tensor, nn
     from torch.nn import functional
 except ImportError as error:

@@ -13,11 +13,12 @@ from cspine.bundle import PIPELINE, Bundle, fp32_path, write_bundle
 from cspine.device import tools
 from cspine.dicom.select import Study
 from cspine.errors import ModelError, StudyError, did_you_mean
+from cspine.fields import Architecture
 from cspine.findings import Identity
 from cspine.pipeline import Pipeline
 from cspine.pipeline_file import load_spec
 from cspine.session import Session
-from cspine.spec import Architecture, Network, PipelineSpec
+from cspine.spec import Network, PipelineSpec
 from cspine_export.architecture import build_network, source_of
 from cspine_export.checkpoint import Origin, load_checkpoint
 from cspine_export.graph.exported import Exported, to_onnx
@@ -71,13 +72,13 @@ def export(
     _check_stages(spec, checkpoints)
     networks: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
-    for stage in spec.trainings:
+    for trained in spec.trainings:
         network = build_network(
-            stage.architecture, allowed=allowed, detector=spec.detector_of(stage)
+            trained.architecture, allowed=allowed, detector=spec.detector_of(trained)
         )
-        part = (parts or {}).get(stage.id)
-        origins[stage.id] = load_checkpoint(network, checkpoints[stage.id], part=part)
-        networks |= networks_of(network, stage, spec)
+        part = (parts or {}).get(trained.id)
+        origins[trained.id] = load_checkpoint(network, checkpoints[trained.id], part=part)
+        networks |= networks_of(network, trained, spec)
     graphs = {
         stage.id: to_onnx(networks[stage.id], Interface.of(stage), exporters=exporters)
         for stage in spec.networks

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cspine.spec import Architecture
+from cspine.fields import Architecture
 from cspine_export.graph.interface import Interface
 
 COMPRESSION, STENOSIS_MR, STENOSIS_CT = "xray-compression", "mr-stenosis", "ct-stenosis"

@@ -6,14 +6,16 @@ import torch
 from torch import Tensor, nn
 
 from cspine.errors import ModelError
+from cspine.fields import Normalise
 from cspine.spec import (
     Classify,
+    Cord,
     Detect,
     Features,
     Grade,
     Landmarks,
-    Normalise,
     PipelineSpec,
+    Placing,
     Screen,
     Segment,
     Slices,
@@ -22,7 +24,7 @@ from cspine.spec import (
 from cspine_export.detector_networks import detector_networks
 from cspine_export.graph.interface import Interface
 
-OneNetwork = Screen | Segment | Classify | Landmarks | Slices | Grade
+OneNetwork = Screen | Segment | Classify | Landmarks | Slices | Grade | Cord
 
 
 class GreyInput(nn.Module):
@@ -102,7 +104,7 @@ def _wanted(stage: OneNetwork, batch: int) -> tuple[str, tuple[int, ...]]:
         return "signs", (batch, len(stage.sign))
     if isinstance(stage, Segment):
         return "labels", (batch, len(stage.labels), *stage.size_px)
-    if isinstance(stage, Landmarks):
+    if isinstance(stage, Placing):
         return "points", (batch, len(stage.points), *stage.size_px)
     if isinstance(stage, Grade):
         return "classes", (batch, len(stage.classes))

@@ -15,6 +15,7 @@ from cspine.stages.classify import crop_corners, probabilities
 from cspine.stages.grade import Crop, Graded, log_odds, probability, said
 from cspine.stages.landmarks import Placed
 from cspine.stages.measure import Measured
+from cspine.stages.ratio import Compressed
 from cspine.stages.worst import Worsts
 from cspine.transform import Points, rounded
 from cspine.work import Classified, Levelled, Sliced, Work
@@ -87,6 +88,8 @@ def view(work: Work, *, title: str) -> View:
             case Worsts():
                 rows = slice(product.worst, product.worst + 1)
                 shown |= {"image": work.images[product.graded.crops[product.worst].image]}
+            case Compressed(shown=int(place)):
+                shown |= {"axial": work.images[place]}
             case np.ndarray():
                 shown |= {"heat": product}
     for name in shown.keys() & {"crops", "heat"}:
@@ -133,6 +136,8 @@ def _said(product: object, work: Work) -> dict[str, Any]:
                 "withheld": product.withheld,
                 "notes": product.notes,
             }
+        case Compressed():
+            return {"measurements": product.measurements, "withheld": product.withheld}
     return {}
 
 

@@ -128,14 +128,25 @@ class Measurement(Struct, frozen=True, kw_only=True):
     ``definition`` says between which lines it was taken, and ``lines_px`` where they lie: each from
     one (x, y) to another, in pixels as those of a landmark; what is measured to stands first.
     ``calibration`` is that of the spacing, for a length; ``null`` for what does not depend on it.
+    ``level`` is where it was taken; ``source`` is the slice it was taken on, where that is another
+    than the findings', and its lines lie there as it hangs: front up, the patient's left on the
+    right. ``tilt_deg`` is the angle between that slice and the plane of the level's disc.
     """
 
     name: str
     value: float
-    unit: Literal["mm", "%", "deg"]
+    unit: Literal["mm", "%", "deg", "1"]
     definition: str
     lines_px: tuple[tuple[tuple[float, float], tuple[float, float]], ...]
     calibration: Calibration | None
+    level: str | None = None
+    source: Source | None = None
+    tilt_deg: float | None = None
+
+    @property
+    def shown(self) -> str:
+        """The value as a person reads it."""
+        return f"{self.value:.2f}" if self.unit == "1" else f"{self.value:.1f} {self.unit}"
 
 
 class SliceScore(Struct, frozen=True, kw_only=True):

@@ -44,6 +44,8 @@ class View:
         (rows, columns) of a crop.
     heat
         Class activation maps, shape (crops, rows, columns), in logits, one per crop.
+    axial
+        The axial slice where the cord is most compressed; ``None`` where none was measured.
     """
 
     title: str
@@ -52,6 +54,7 @@ class View:
     crops: tuple[Affine, ...] = ()
     crop_px: tuple[int, int] = (0, 0)
     heat: Floats | None = None
+    axial: Image | None = None
 
 
 @dataclass

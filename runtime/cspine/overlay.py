@@ -7,6 +7,7 @@ import numpy as np
 
 from cspine.findings import Findings
 from cspine.outcome import View
+from cspine.picture.axial import WIDTH, draw_axial
 from cspine.picture.canvas import (
     BACKGROUND,
     GREY,
@@ -17,6 +18,7 @@ from cspine.picture.canvas import (
     Canvas,
     grey,
     text,
+    text_width,
     wrapped,
 )
 from cspine.picture.decisions import draw_boxes, list_decisions
@@ -26,6 +28,7 @@ from cspine.picture.sagittal import draw_measurements, list_measurements
 from cspine.transform import scaling
 
 HEIGHT = 1100
+MANY = 5  # lines that fit in the large writing beside the levels
 
 
 def overlay_png(findings: Findings, view: View) -> bytes:
@@ -45,9 +48,12 @@ def overlay_png(findings: Findings, view: View) -> bytes:
     draw_levels(picture, findings, view, to_display)
     draw_boxes(picture, findings, to_display)
     draw_measurements(picture, findings, to_display)
-    canvas = np.full((HEIGHT, width + PANEL, 3), BACKGROUND, np.uint8)
+    beside = WIDTH if view.axial else 0
+    canvas = np.full((HEIGHT, width + beside + PANEL, 3), BACKGROUND, np.uint8)
     canvas[:, :width] = picture
-    _draw_panel(canvas[:, width:], findings, view.title)
+    if view.axial:
+        draw_axial(canvas[:, width : width + beside], findings, view.axial)
+    _draw_panel(canvas[:, width + beside :], findings, view.title)
     done, png = cv2.imencode(".png", canvas)
     if not done:
         raise RuntimeError("OpenCV could not encode the overlay")
@@ -62,11 +68,7 @@ def _draw_panel(panel: Canvas, findings: Findings, title: str) -> None:
     text(panel, _nature(findings), (MARGIN, y), 22, GREY)
     y = list_decisions(panel, findings, y + 62)
     y = list_measurements(panel, findings, list_levels(panel, findings, y))
-    for item in findings.withheld:
-        text(panel, item.label, (MARGIN, y), 26, GREY, weight=600)
-        text(panel, f"withheld: {item.code}", (MARGIN + 110, y), 18, WARNING)
-        y += 54
-    y += 6
+    y = _list_withheld(panel, findings, y) + 6
     for note in findings.notes:
         for line in wrapped(note, 16, PANEL - 2 * MARGIN):
             text(panel, line, (MARGIN, y), 16, WARNING)
@@ -77,6 +79,17 @@ def _draw_panel(panel: Canvas, findings: Findings, title: str) -> None:
         y += 26
     text(panel, "NOT FOR DIAGNOSIS", (MARGIN, HEIGHT - 62), 34, WARNING, weight=700)
     text(panel, "Research software; no regulator has cleared it.", (MARGIN, HEIGHT - 30), 17, GREY)
+
+
+def _list_withheld(panel: Canvas, findings: Findings, y: int) -> int:
+    """Write a line for each thing that is withheld, narrower if there are many."""
+    size, step = (26, 54) if len(findings.withheld) <= MANY else (18, 30)
+    for item in findings.withheld:
+        text(panel, item.label, (MARGIN, y), size, GREY, weight=600)
+        beside = max(110, text_width(item.label, size, 600) + 14)
+        text(panel, f"withheld: {item.code}", (MARGIN + beside, y), 18, WARNING)
+        y += step
+    return y
 
 
 def _nature(findings: Findings) -> str:

@@ -15,34 +15,34 @@ from typing import Any, get_args
 
 import msgspec
 
+from cspine.accept import Accept, Film, Stack, Stacks
 from cspine.detection.spec import Anchors, Predictions, Proposals, Regions
 from cspine.dicom.stacks.wanted import WantedSeries
 from cspine.errors import SpecError, did_you_mean
+from cspine.fields import Architecture, Normalise, Percentile, Window
+from cspine.gate import Gate
 from cspine.geometry import needed_points
 from cspine.spec import (
-    Accept,
     Answering,
-    Architecture,
+    Axial,
     Classify,
+    Cord,
     Detect,
     Explain,
     Features,
-    Gate,
     Grade,
     Landmarks,
     Levels,
     Measure,
-    Normalise,
     OfFilms,
     OfStacks,
-    Percentile,
+    OfTwoStacks,
     PipelineSpec,
+    Ratio,
     Segment,
     Sign,
     Slices,
-    Stack,
     Stage,
-    Window,
     Worst,
 )
 
@@ -60,10 +60,14 @@ _REFERENCES: dict[type, tuple[str, tuple[type, ...]]] = {
     Classify: ("crops_from", (Levels,)),
     Explain: ("map_from", (Classify, Slices, Grade)),
     Measure: ("points_from", (Landmarks,)),
+    Axial: ("levels_from", (Levels,)),
+    Cord: ("slices_from", (Axial,)),
+    Ratio: ("points_from", (Cord,)),
     Detect: ("features_from", (Features,)),
     Grade: ("crops_from", (Levels, Detect)),
     Worst: ("grades_from", (Grade,)),
 }
+_LOOKING: dict[type, Any] = {Film: OfFilms, Stack: OfStacks, Stacks: OfTwoStacks}
 
 
 def load_spec(path: Path) -> PipelineSpec:
@@ -155,7 +159,8 @@ def _faults(spec: PipelineSpec) -> Iterator[str]:
         if count > 1:
             yield f"{count} stages of kind {kind.__name__.lower()!r}, expected at most one"
     if not any(isinstance(stage, Answering) for stage in spec.stage):
-        yield "no stage of kind 'classify', 'measure', 'slices' or 'grade', so it answers nothing"
+        kinds = "'classify', 'measure', 'slices', 'grade' or 'ratio'"
+        yield f"no stage of kind {kinds}, so it answers nothing"
     yield from _accept_faults(spec)
     if not spec.gate.margins:
         yield "gate: no margin, so every candidate would pass"
@@ -164,42 +169,40 @@ def _faults(spec: PipelineSpec) -> Iterator[str]:
 
 
 def _accept_faults(spec: PipelineSpec) -> Iterator[str]:
-    """Yield what contradicts the kind of image that is let in."""
-    if isinstance(spec.accept, Stack):
-        yield from _series_faults(spec.accept)
-    looking = OfStacks if isinstance(spec.accept, Stack) else OfFilms
+    """Yield what contradicts itself, or the kind of image that is let in."""
+    accept = spec.accept
+    youngest, oldest = accept.age_years
+    if youngest > oldest:
+        yield f"accept.age_years: {youngest} is above {oldest}"
+    match accept:
+        case Stack(series=series):
+            yield from _series_faults("series", series, accept.modality)
+        case Stacks(sagittal=sagittal, axial=axial):
+            for key, series in (("sagittal", sagittal), ("axial", axial)):
+                yield from _series_faults(key, series, accept.modality)
+                if series.orientation != key:
+                    yield f"accept.{key}.orientation = {series.orientation!r}, expected {key!r}"
     for stage in spec.stage:
-        if not isinstance(stage, looking):
+        if not isinstance(stage, _LOOKING[type(accept)]):
             yield f"stage {stage.id!r} does not look at what [accept] lets in"
-        if isinstance(getattr(stage, "grey", None), Window) and spec.accept.modality != ["CT"]:
+        if isinstance(getattr(stage, "grey", None), Window) and accept.modality != ["CT"]:
             yield f"stage {stage.id!r}: grey of kind 'window' takes Hounsfield units, so CT alone"
 
 
-def _series_faults(accept: Stack) -> Iterator[str]:
-    if accept.modality != [accept.series.modality]:
+def _series_faults(key: str, series: WantedSeries, modality: Sequence[str]) -> Iterator[str]:
+    if modality != [series.modality]:
         yield (
-            f"accept.modality = {accept.modality}, but a series with"
-            f"{'' if accept.series.weighting else 'out'} weighting is {accept.series.modality}"
+            f"accept.modality = {modality}, but a series with"
+            f"{'' if series.weighting else 'out'} weighting is {series.modality}"
         )
-    if accept.series.weighting and accept.series.kernel:
-        yield "accept.series.kernel is of CT, and a weighting of MR"
+    if series.weighting and series.kernel:
+        yield f"accept.{key}.kernel is of CT, and a weighting of MR"
 
 
 def _stage_faults(stage: Stage, seen: dict[str, Stage]) -> Iterator[str]:
     """Yield what is wrong with one stage, given those before it."""
-    for field in msgspec.structs.fields(stage):
-        value = getattr(stage, field.name)
-        if isinstance(value, float) and not math.isfinite(value):
-            yield f"{field.name} = {value} is no finite number"
-    if type(stage) in _REFERENCES:
-        key, kinds = _REFERENCES[type(stage)]
-        target = getattr(stage, key)
-        if not isinstance(seen.get(target), kinds):
-            names = " or ".join(kind.__name__.lower() for kind in kinds)
-            yield (
-                f"{key} = {target!r} is no {names} stage before it"
-                f"{did_you_mean(target, _of_kind(seen, kinds))}"
-            )
+    yield from _number_faults(stage)
+    yield from _reference_faults(stage, seen)
     if type(stage) in _FAULTS:
         yield from _FAULTS[type(stage)](stage, seen)
     normalise = getattr(getattr(stage, "architecture", None), "normalise", None)
@@ -213,6 +216,31 @@ def _stage_faults(stage: Stage, seen: dict[str, Stage]) -> Iterator[str]:
         yield f"grey.low = {grey.low} is not below grey.high = {grey.high}"
 
 
+def _number_faults(stage: Stage) -> Iterator[str]:
+    names = [field.name for field in msgspec.structs.fields(stage)]
+    for name in names:
+        value = getattr(stage, name)
+        if isinstance(value, float) and not math.isfinite(value):
+            yield f"{name} = {value} is no finite number"
+    for name in names:
+        largest = name.replace("minimum_", "maximum_")
+        if name != largest in names and getattr(stage, name) >= getattr(stage, largest):
+            yield f"{name} is not below {largest}"
+
+
+def _reference_faults(stage: Stage, seen: dict[str, Stage]) -> Iterator[str]:
+    if type(stage) not in _REFERENCES:
+        return
+    key, kinds = _REFERENCES[type(stage)]
+    target = getattr(stage, key)
+    if not isinstance(seen.get(target), kinds):
+        names = " or ".join(kind.__name__.lower() for kind in kinds)
+        yield (
+            f"{key} = {target!r} is no {names} stage before it"
+            f"{did_you_mean(target, _of_kind(seen, kinds))}"
+        )
+
+
 def _level_faults(stage: Levels, seen: dict[str, Stage]) -> Iterator[str]:
     labels: Sequence[str] = getattr(seen.get(stage.masks_from), "labels", [])
     for label in [*stage.vertebrae, stage.posterior]:
@@ -222,8 +250,6 @@ def _level_faults(stage: Levels, seen: dict[str, Stage]) -> Iterator[str]:
             )
     if len(stage.vertebrae) < 2 or len(set(stage.vertebrae)) < len(stage.vertebrae):
         yield "vertebrae must be two or more, each once"
-    if stage.minimum_pitch_mm >= stage.maximum_pitch_mm:
-        yield "minimum_pitch_mm is not below maximum_pitch_mm"
 
 
 def _measure_faults(stage: Measure, seen: dict[str, Stage]) -> Iterator[str]:
@@ -233,8 +259,6 @@ def _measure_faults(stage: Measure, seen: dict[str, Stage]) -> Iterator[str]:
             yield f"{name} needs the point {point!r}, which {stage.points_from!r} does not have"
     if len(set(points)) < len(points):
         yield f"a point of {stage.points_from!r} stands twice"
-    if stage.minimum_depth_mm >= stage.maximum_depth_mm:
-        yield "minimum_depth_mm is not below maximum_depth_mm"
 
 
 def _detect_faults(stage: Detect, seen: dict[str, Stage]) -> Iterator[str]:
@@ -302,9 +326,6 @@ def _screen_faults(spec: PipelineSpec) -> Iterator[str]:
                 f"sign {sign.label!r}: withholds_from = {sign.withholds_from!r} is none of "
                 f"{', '.join(vertebrae[2:])}{did_you_mean(sign.withholds_from, vertebrae[2:])}"
             )
-    youngest, oldest = spec.accept.age_years
-    if youngest > oldest:
-        yield f"accept.age_years: {youngest} is above {oldest}"
 
 
 def _of_kind(seen: dict[str, Stage], kinds: tuple[type, ...]) -> list[str]:

@@ -3,7 +3,8 @@
 Evidence is a verdict of ``cspine verify``, kept beside the bundle, that names the bundle's digest,
 the backend, the emission and the case set. Without it a lower precision is not used, and one
 verdict of ``fail`` outweighs every pass; nothing falls back silently, the choice always comes with
-its reason. Evidence of an older format does not count, and the reason says that it is there.
+its reason. Evidence of a format before :data:`OLDEST` does not count, and the reason says that it
+is there.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from cspine.backends.capability import capability
 from cspine.bundle import Bundle
 from cspine.device import Device
 from cspine.errors import BackendError, BundleError
-from cspine.spec import Gate
+from cspine.gate import Gate
 
 Precision = Literal["fp32", "fp16", "int8"]
 Verdict = Literal["pass", "fail", "inconclusive"]
 
-FORMAT = 3
+FORMAT = 4
+OLDEST = 3
+"""The first format that counts: format 4 less what it has on grades, ratios and regions."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Bounds(msgspec.Struct, frozen=True):
 class Evidence(msgspec.Struct, frozen=True):
     """The part of a verdict that decides what may run; the file holds all the rest."""
 
-    format: Literal[3]
+    format: Literal[3, 4]
     bundle: str
     backend: str
     target: str
@@ -211,7 +214,7 @@ def _outdated(bundle: Bundle, choice: Choice) -> bool:
     named = (bundle.digest, choice.backend, choice.target)
     found = (_dated(path.read_bytes()) for path in _paths(bundle))
     return any(
-        each.format < FORMAT and (each.bundle, each.backend, each.target) == named for each in found
+        each.format < OLDEST and (each.bundle, each.backend, each.target) == named for each in found
     )
 
 
@@ -219,7 +222,7 @@ def _read(path: Path) -> Evidence | None:
     """Read a file of evidence; ``None`` if it is of an older format."""
     try:
         data = path.read_bytes()
-        if _dated(data).format < FORMAT:
+        if _dated(data).format < OLDEST:
             return None
         return msgspec.json.decode(data, type=Evidence)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

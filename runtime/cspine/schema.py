@@ -15,4 +15,6 @@ def json_schema(struct: type[msgspec.Struct]) -> dict[str, Any]:
         # Python 3.13 takes the indentation out of docstrings, earlier ones leave it in.
         if "description" in definition:
             definition["description"] = cleandoc(definition["description"])
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    # Defaults come as Python has them, tuples among them.
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(schema))
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **plain}

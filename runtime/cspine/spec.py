@@ -5,63 +5,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
+from cspine.accept import Accept, Stack
 from cspine.codes import Code
+from cspine.cord import CORD
 from cspine.detection.spec import Anchors, DetectorSpec, Predictions, Proposals, Regions
-from cspine.dicom.stacks.wanted import Modality, Thinning, WantedSeries
 from cspine.fields import (
-    Age,
+    Architecture,
+    Grey,
     Identifier,
-    Percent,
     Positive,
     Probability,
-    Share,
     Size,
     Struct,
 )
+from cspine.gate import Gate
 from cspine.geometry import C0Line, C2Reference, Lines, bodies_of
-
-
-class Percentile(Struct, frozen=True, kw_only=True, tag="percentile", tag_field="kind"):
-    """Map the grey levels between two percentiles of the tensor to 0..1 and clip the rest."""
-
-    low: Percent
-    high: Percent
-
-
-class Standardise(Struct, frozen=True, kw_only=True, tag="standardise", tag_field="kind"):
-    """Subtract the mean of each crop and divide by its standard deviation."""
-
-
-class Window(Struct, frozen=True, kw_only=True, tag="window", tag_field="kind"):
-    """Map a window of Hounsfield units to 0..1 and clip the rest, as VOI LINEAR_EXACT does."""
-
-    center_hu: Annotated[float, msgspec.Meta(ge=-10_000, le=10_000)]
-    width_hu: Annotated[float, msgspec.Meta(gt=0, le=100_000)]
-
-
-Grey = Percentile | Standardise | Window
-
-
-class Normalise(Struct, frozen=True, kw_only=True):
-    """What a network expects that was made for colour: grey in each channel, less a mean, by an SD.
-
-    Both are in the units that the grey mapping gives, one for each channel.
-    """
-
-    mean: list[float]
-    std: list[Positive]
-
-
-class Architecture(Struct, frozen=True, kw_only=True):
-    """The network a checkpoint belongs to; only export reads it."""
-
-    factory: Annotated[str, msgspec.Meta(pattern=r"^[\w.]+:\w+$")]
-    arguments: dict[str, Any] = msgspec.field(default_factory=dict)
-    normalise: Normalise | None = None
 
 
 class Sign(Struct, frozen=True, kw_only=True):
@@ -290,106 +252,64 @@ class Worst(Struct, frozen=True, kw_only=True, tag="worst", tag_field="kind"):
     note: str
 
 
+class Axial(Struct, frozen=True, kw_only=True, tag="axial", tag_field="kind"):
+    """For each disc level the axial slice through it, if one lies there.
+
+    The spinal canal is looked for ``canal_mm`` behind the middle of the disc.
+    """
+
+    id: Identifier
+    levels_from: Identifier
+    canal_mm: Positive
+
+
+class Cord(Struct, frozen=True, kw_only=True, tag="cord", tag_field="kind"):
+    """A network that places the ends of the cord's two diameters, a map each, on axial slices.
+
+    It looks at a frame about the canal of each level, all levels in one batch. Positions and
+    confidence are those of the maps, as of :class:`Landmarks`.
+    """
+
+    points: ClassVar[tuple[str, ...]] = CORD
+
+    id: Identifier
+    slices_from: Identifier
+    size_px: Size
+    spacing_mm: Positive
+    grey: Grey
+    reach_mm: Positive
+    minimum_confidence: Probability
+    architecture: Architecture
+
+
+class Ratio(Struct, frozen=True, kw_only=True, tag="ratio", tag_field="kind"):
+    """The compression ratio of the cord at each level, or the reason that it is withheld.
+
+    A cord whose diameters are shorter or longer than any is not believed.
+    """
+
+    id: Identifier
+    points_from: Identifier
+    minimum_ap_mm: Positive
+    maximum_ap_mm: Positive
+    minimum_transverse_mm: Positive
+    maximum_transverse_mm: Positive
+
+
 Stage = (
-    Screen
-    | Segment
-    | Levels
-    | Classify
-    | Explain
-    | Landmarks
-    | Measure
-    | Slices
-    | Features
-    | Detect
-    | Grade
-    | Worst
-)
-Network = Screen | Segment | Classify | Landmarks | Slices | Features | Detect | Grade
-Pictured = Screen | Segment | Classify | Landmarks | Slices | Features | Grade
-Trained = Screen | Segment | Classify | Landmarks | Slices | Detect | Grade
+    Screen | Segment | Levels | Classify | Explain | Landmarks | Measure | Slices
+    | Features | Detect | Grade | Worst | Axial | Cord | Ratio
+)  # fmt: skip
+Network = Screen | Segment | Classify | Landmarks | Slices | Features | Detect | Grade | Cord
+Pictured = Screen | Segment | Classify | Landmarks | Slices | Features | Grade | Cord
+Trained = Screen | Segment | Classify | Landmarks | Slices | Detect | Grade | Cord
 Framed = Screen | Segment | Landmarks | Slices | Features
 Classifier = Classify | Slices | Grade
-Answering = Classify | Measure | Slices | Grade
+Placing = Landmarks | Cord
+Answering = Classify | Measure | Slices | Grade | Ratio
 OfFilms = Screen | Segment | Levels | Classify | Explain | Landmarks | Measure | Grade
 OfStacks = Slices | Features | Detect | Grade | Worst | Explain
-
-
-class Film(Struct, frozen=True, kw_only=True, tag="lateral", tag_field="view"):
-    """One lateral radiograph: what its header must state before any network sees it."""
-
-    modality: list[str]
-    body_part: list[str]
-    age_years: tuple[Age, Age]
-
-
-class Stack(Struct, frozen=True, kw_only=True, tag="stack", tag_field="view"):
-    """Parallel slices of one series: which, and how many of them are judged.
-
-    They are those about its middle; with ``every_mm``, those nearest to places so far apart, from
-    its first slice to its last, and a series that needs more of them is refused.
-    """
-
-    modality: list[Modality]
-    series: WantedSeries
-    judged_slices: Annotated[int, msgspec.Meta(ge=1, le=256)]
-    every_mm: Annotated[float, msgspec.Meta(gt=0, le=100)] | None = None
-    age_years: tuple[Age, Age]
-
-    @property
-    def thinning(self) -> Thinning | None:
-        """Which slices are judged if they are not those about the middle."""
-        return Thinning(self.every_mm, most=self.judged_slices) if self.every_mm else None
-
-
-Accept = Film | Stack
-
-
-class Gate(Struct, frozen=True, kw_only=True):
-    """Margins that a candidate must keep against FP32, declared before calibration.
-
-    Each is how much less than FP32's a figure may be: the AUC, the sensitivity and specificity at
-    the pipeline's threshold, the score agreement, which is 1 less the mean change of a level's
-    probability, the Dice of the vertebrae, which takes a set with masks, and the share of refused
-    studies among those that must be, which takes a set with such. Of a pipeline that measures it
-    is how much further off the landmarks, and each parameter, may be in the mean, and how much
-    smaller the share of values that are given. What is left out is reported and not judged.
-    """
-
-    auc_margin: Annotated[float, msgspec.Meta(gt=0, le=0.05)] | None = None
-    sensitivity_margin: Share | None = None
-    specificity_margin: Share | None = None
-    agreement_margin: Share | None = None
-    dice_margin: Share | None = None
-    refusal_margin: Share | None = None
-    landmark_margin_mm: Positive | None = None
-    borden_margin_mm: Positive | None = None
-    cci_margin_percent: Positive | None = None
-    ccl_margin_deg: Positive | None = None
-    c0_c7_margin_deg: Positive | None = None
-    c1_c7_margin_deg: Positive | None = None
-    c2_c7_margin_deg: Positive | None = None
-    answer_margin: Share | None = None
-
-    @property
-    def margins(self) -> dict[str, float]:
-        """The margins that were declared, by the name of what they are of."""
-        declared = {
-            "AUC": self.auc_margin,
-            "sensitivity": self.sensitivity_margin,
-            "specificity": self.specificity_margin,
-            "score agreement": self.agreement_margin,
-            "Dice": self.dice_margin,
-            "refusals": self.refusal_margin,
-            "landmarks": self.landmark_margin_mm,
-            "Borden": self.borden_margin_mm,
-            "CCI": self.cci_margin_percent,
-            "CCL": self.ccl_margin_deg,
-            "C0-C7": self.c0_c7_margin_deg,
-            "C1-C7": self.c1_c7_margin_deg,
-            "C2-C7": self.c2_c7_margin_deg,
-            "answers": self.answer_margin,
-        }
-        return {name: margin for name, margin in declared.items() if margin is not None}
+OfTwoStacks = Segment | Levels | Classify | Grade | Explain | Axial | Cord | Ratio
 
 
 class PipelineSpec(Struct, frozen=True, kw_only=True):
@@ -422,7 +342,7 @@ class PipelineSpec(Struct, frozen=True, kw_only=True):
         """Return how many crops, slices or regions a network is shown at once, at the most."""
         if isinstance(stage, Detect):
             return stage.proposals.after_nms
-        if not isinstance(stage, Classifier):
+        if not isinstance(stage, Classifier | Cord):
             return 1
         if isinstance(self.accept, Stack):
             return self.accept.judged_slices

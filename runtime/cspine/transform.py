@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cspine.fields import Grey, Percentile, Window
 from cspine.findings import Refused
 from cspine.image import Floats, Image, Unit
-from cspine.spec import Grey, Percentile, Window
 
 Points = npt.NDArray[np.float64]
 

@@ -12,7 +12,9 @@ from cspine.image import Floats, Image
 from cspine.outcome import Clock, Labelled
 from cspine.session import Session
 from cspine.spec import (
+    Axial,
     Classify,
+    Cord,
     Detect,
     Explain,
     Features,
@@ -22,6 +24,7 @@ from cspine.spec import (
     Levels,
     Measure,
     Network,
+    Ratio,
     Screen,
     Segment,
     Sign,
@@ -29,7 +32,9 @@ from cspine.spec import (
     Stage,
     Worst,
 )
+from cspine.stages.axial import Cuts, find_cuts
 from cspine.stages.classify import classify_feeds, crop_corners, crop_map, probabilities
+from cspine.stages.cord import Cords, cord_feeds, cord_map, place_cords
 from cspine.stages.detect import Featured, Region, found_regions, region_of
 from cspine.stages.explain import activation_maps
 from cspine.stages.frame import frame_feeds, frame_map, same_frame
@@ -37,6 +42,7 @@ from cspine.stages.grade import Crop, Graded, grade_feeds, region_crop
 from cspine.stages.landmarks import Placed, place
 from cspine.stages.levels import Spine, find_spine
 from cspine.stages.measure import Measured, measure
+from cspine.stages.ratio import Compressed, compression
 from cspine.stages.screen import present_signs, refuse, withheld
 from cspine.stages.segment import label_map
 from cspine.stages.slices import slice_feeds, slice_maps, study_logit
@@ -87,13 +93,13 @@ class Sliced:
 
 @dataclass
 class Work:
-    """What is known of one film, or of the slices of one stack, so far.
+    """What is known of one film, or of slices, so far.
 
     Attributes
     ----------
     images
-        The one that a picture shows first: a film, or the slice in the middle and then those about
-        it, the nearest first.
+        The one that a picture shows first: a film; or the slice in the middle and then those about
+        it, the nearest first; or a sagittal slice and then axial ones.
     products
         What each stage left, by its id, in the order of the stages.
     signs
@@ -268,6 +274,30 @@ def _measure(stage: Measure, work: Work) -> Measured:
         return measure(placed, work.image, signs=work.signs, stage=stage)
 
 
+def _axial(stage: Axial, work: Work) -> Cuts:
+    found: Levelled = work.products[stage.levels_from]
+    with work.clock.part(stage.id):
+        return find_cuts(found.spine, found.from_mm, work.images, stage)
+
+
+def _cord(stage: Cord, work: Work) -> Cords:
+    cuts: Cuts = work.products[stage.slices_from]
+    if not cuts.found:
+        return Cords(cuts, ())
+    with work.clock.part("prepare"):
+        maps = [cord_map(cut, work.images[cut.image], stage) for cut in cuts.found]
+        feeds = cord_feeds(work.images, cuts.found, maps, stage)
+    outputs = work.infer(stage, feeds)
+    with work.clock.part("place"):
+        return Cords(cuts, place_cords(outputs, maps, stage))
+
+
+def _ratio(stage: Ratio, work: Work) -> Compressed:
+    cords: Cords = work.products[stage.points_from]
+    with work.clock.part(stage.id):
+        return compression(cords, work.images, stage)
+
+
 _STEPS: Mapping[type[Stage], Callable[[Any, Work], Any]] = {
     Screen: _screen,
     Segment: _segment,
@@ -277,6 +307,9 @@ _STEPS: Mapping[type[Stage], Callable[[Any, Work], Any]] = {
     Landmarks: _landmarks,
     Measure: _measure,
     Slices: _slices,
+    Axial: _axial,
+    Cord: _cord,
+    Ratio: _ratio,
     Features: _features,
     Detect: _detect,
     Grade: _grade,

@@ -28,6 +28,9 @@ against it.
 
 | `factory` | what it is | comes with |
 |---|---|---|
+| `cspine_export.detectors:faster_rcnn` | a Faster R-CNN of one grey channel on a ResNet of \
+MONAI, for the stages `features` and `detect`; `block`, `layers`, `block_inplanes` and \
+`representation` say how wide it is, and the two stages the rest | `pip install 'cspine[export]'` |
 | `monai.networks.nets:NAME` | a class of MONAI's networks | `pip install 'cspine[export]'` |
 | `timm.models:NAME` | a model that `timm.list_models()` lists | `pip install 'cspine[zoo]'` |
 | `torchvision.models:NAME`, also `.detection`, `.segmentation` | a model that torchvision lists | \
@@ -53,6 +56,10 @@ normalise = {{ mean = [0.485, 0.456, 0.406], std = [0.229, 0.224, 0.225] }}
 ```
 
 The graph still takes one grey channel.
+
+A detector of torchvision is named as any network, with the numbers that the two stages have for its
+arguments; where they differ, `export` says which. Its checkpoint, and that of ours, is given once,
+for the stage of kind `detect`.
 
 A classifier must end in global average pooling and one linear layer, or it is refused: of others
 the [class activation map](decisions/0004-class-activation-map-in-the-graph.md) is no weighted sum.

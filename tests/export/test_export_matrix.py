@@ -19,7 +19,7 @@ from torch import nn
 from checkpoint_forms import FORMS
 from cspine.backends import Backend, open_backend
 from cspine.errors import ModelError
-from cspine.spec import Architecture
+from cspine.fields import Architecture
 from cspine_export.architecture import build_network, source_of
 from cspine_export.checkpoint import load_checkpoint
 from cspine_export.graph.exported import Exported, to_onnx

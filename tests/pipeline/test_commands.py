@@ -20,6 +20,7 @@ from jsonschema import Draft202012Validator
 from packageurl import PackageURL
 from pydicom import dcmread
 
+from cspine.accept import Accept
 from cspine.bundle import Bundle, emission_path, fp32_path, table_path
 from cspine.commands.run import _outcomes
 from cspine.device import this_device
@@ -29,7 +30,6 @@ from cspine.findings import findings_schema
 from cspine.image import Image
 from cspine.pipeline import Pipeline
 from cspine.precision import choose
-from cspine.spec import Accept
 from cspine_bench.accuracy.evidence import evidence_schema
 from cspine_bench.accuracy.verdict import answered_levels
 from cspine_bench.cases import CaseSet, read_cases

@@ -19,9 +19,10 @@ from cspine.backends import Array, TensorSpec
 from cspine.bundle import Bundle
 from cspine.dicom.select import Study
 from cspine.errors import ModelError, StudyError
+from cspine.fields import Architecture
 from cspine.files import sha256
 from cspine.pipeline_file import load_spec, shipped_spec
-from cspine.spec import Architecture, Classify, Framed, Screen, Segment
+from cspine.spec import Classify, Framed, Screen, Segment
 from cspine_export import parity
 from cspine_export.architecture import build_network
 from cspine_export.checkpoint import load_state, load_weights

@@ -39,7 +39,9 @@ from cspine.spec import Detect, Features, Grade, Worst
 from cspine.stages.explain import activation_maps
 from cspine.stages.frame import frame_feeds, frame_map
 from cspine.stages.grade import log_softmax
-from cspine_bench.accuracy.verdict import answered_levels
+from cspine_bench.accuracy.again import judged_again
+from cspine_bench.accuracy.evidence import read_evidence
+from cspine_bench.accuracy.verdict import answered_levels, verify
 from cspine_bench.cases import read_cases
 from cspine_calibration.calibrate import calibrate, emit_targets, read_table
 from cspine_calibration.estimate import DEFAULT
@@ -381,3 +383,54 @@ def test_a_checkpoint_is_of_the_stage_with_the_architecture(
     wrong = {"features": checkpoints["detect"], "grade": checkpoints["grade"]}
     with pytest.raises(ModelError, match="no network stage 'features' in graded-stack"):
         export(PIPELINE, wrong, studies=[], to=tmp_path / "x.cspine")
+
+
+def test_a_verdict_is_of_grades_and_regions(made: Bundle, tmp_path: Path) -> None:
+    """The true regions are FP32's own, of which one lies on another slice."""
+    gate = "[gate]\nkappa_margin = 0.1\nbox_margin = 0.1\n"
+    bundle = changed(made, tmp_path, "[gate]\n", gate)
+    header = ["study", "patient", "split", "stenosis", "grade stenosis", "second stenosis", "boxes"]
+    rows = []
+    for at, seed in enumerate(range(8, 14)):
+        (outcome,) = answers(made, seeds=[seed])
+        # Sagittal slices, whose normal runs to the right.
+        heights = sorted(-float(each.ImagePositionPatient[0]) for each in study(seed).instances)
+        (tmp_path / f"{seed}").mkdir()
+        for number, dataset in enumerate(study(seed).instances):
+            dataset.save_as(tmp_path / f"{seed}" / f"{number}.dcm", enforce_file_format=True)
+        regions = []
+        for one in outcome.findings.decisions[0].slices:
+            place = int(np.abs(np.array(heights) - height(one.source)).argmin())
+            (left, top), _, (right, bottom), _ = one.box_px
+            regions.append([place, left, top, right, bottom])
+        if at == 0:
+            judged = {place for place, *_ in regions}
+            regions[0][0] = next(free for free in range(len(heights)) if free not in judged)
+        with (tmp_path / f"{seed}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([["slice", "left", "top", "right", "bottom"], *regions])
+        grade = GRADE.classes[at % 3]
+        positive = int(grade in GRADE.positive)
+        rows.append([f"{seed}", f"p{seed}", "test", positive, grade, 1, f"{seed}.csv"])
+    with (tmp_path / "cases.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    levels = answered_levels(bundle)
+    cases = read_cases(tmp_path, split="test", levels=levels, regions=True)
+    candidate = int8("onnxruntime", this_device())
+    report = verify(bundle, candidate, cases, threads=1)
+    assert report.classes == tuple(GRADE.classes)
+    assert {each.name for each in report.criteria} >= {"quadratic kappa", "boxes"}
+    before, after = report.reference, report.candidate
+    assert before.boxes
+    assert after.boxes
+    assert before.grades
+    assert (before.boxes.regions, before.boxes.recall.value) == (6 * 5 - 1, 1.0)
+    assert before.boxes.elsewhere == 1
+    assert before.boxes.iou.value == pytest.approx(1.0)
+    assert report.boxes
+    assert report.boxes.boxes == 6 * 5
+    assert (before.grades.graded, before.grades.unanswered) == (6, 0)
+    assert report.readers
+    assert report.readers.levels
+    assert report.readers.levels.counts == ((0, 2), (0, 4))
+    (path,) = bundle.evidence.glob("*.json")
+    assert judged_again(read_evidence(path), where="evidence") == report

@@ -10,17 +10,18 @@ import pytest
 
 from cspine.backends import Array, TensorSpec
 from cspine.findings import Identity
+from cspine.gate import Gate
 from cspine.geometry import Lines, sagittal_parameters
 from cspine.pipeline import Pipeline
 from cspine.pipeline_file import load_spec, shipped_spec
 from cspine.session import Session
-from cspine.spec import Gate, Landmarks, PipelineSpec, Screen
+from cspine.spec import Landmarks, PipelineSpec, Screen
 from cspine.stages.frame import frame_map
 from cspine.transform import Affine
 from cspine_bench.accuracy.answers import CaseAnswers, answer
 from cspine_bench.accuracy.decoded import Decoded
-from cspine_bench.accuracy.evidence import Trial
 from cspine_bench.accuracy.judge import judge
+from cspine_bench.accuracy.trial import Trial
 from cspine_bench.accuracy.truth import UNITS, measured_lines
 from cspine_bench.cases import Case, read_cases
 from cspine_phantom.cases import write_cases

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from cspine.dicom.read import read_image
+from cspine.fields import Architecture, Percentile
 from cspine.geometry import LANDMARKS
-from cspine.spec import Architecture, Landmarks, Percentile
+from cspine.spec import Landmarks
 from cspine.stages.frame import frame_map
 from cspine.transform import sample_labels
 from cspine_phantom.patients import VERTEBRAE

@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 import numpy as np
 
+from cspine.gate import Gate
 from cspine.geometry import Lines
-from cspine.spec import Gate
 from cspine_bench.accuracy.answers import Arm, CaseAnswers
-from cspine_bench.accuracy.evidence import Report, Trial
+from cspine_bench.accuracy.evidence import Report
 from cspine_bench.accuracy.judge import judge
-from cspine_bench.accuracy.truth import Position, true_values
+from cspine_bench.accuracy.trial import Trial
+from cspine_bench.accuracy.truth import true_values
+from cspine_bench.marks import Position
 
 SPACING = (0.2, 0.2)
 GATE = Gate(

@@ -20,11 +20,12 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
+from cspine.accept import Accept
 from cspine.dicom.admit import admit
 from cspine.dicom.dataset import read_dataset
 from cspine.dicom.read import read_image
 from cspine.findings import Refused
-from cspine.spec import Accept, PipelineSpec
+from cspine.spec import PipelineSpec
 
 REAL = Path(__file__).parents[1] / "data" / "pydicom_cspine_cr"
 PART_OPEN = "The header does not state the body part; the image alone decided."

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from pydicom.dataset import Dataset
 
+from cspine.accept import Accept
 from cspine.dicom.admit import admit
 from cspine.dicom.element import age_years, lived_years
 from cspine.findings import Refused
-from cspine.spec import Accept, PipelineSpec
+from cspine.spec import PipelineSpec
 
 NOT_STATED = "The header does not state the patient's age."
 

@@ -175,3 +175,46 @@ def test_a_mask_must_be_an_8_bit_grey_png(folder: Path) -> None:
     case, _ = read_cases(folder, split="test", levels=LEVELS).cases
     with pytest.raises(ModelError, match="line 2: the mask is no 8-bit grey PNG"):
         case.read_mask()
+
+
+GRADES = HEADER + ",grade C3/4,second C3/4,second grade C3/4,ratio C3/4,symptom,boxes"
+
+
+def test_grades_ratios_symptoms_and_a_second_reader_are_read(folder: Path) -> None:
+    rows = ("studies/a,p1,test,,0,1,severe,0,mild,0.45,12,", "studies/b,p2,test,,1,,,,,,,")
+    write(folder, *rows, header=GRADES)
+    first, second = read_cases(folder, split="test", levels=LEVELS).cases
+    assert (first.grades, first.second_grades) == ({"C3/4": "severe"}, {"C3/4": "mild"})
+    assert (first.ratios, first.second, first.symptom) == ({"C3/4": 0.45}, {"C3/4": False}, 12.0)
+    assert (second.grades, second.second_grades, second.ratios, second.second) == ({}, {}, {}, {})
+    assert second.symptom is None
+    for row, message in (
+        ("0,1,,2,,,,", "second C3/4: got '2', expected 0, 1"),
+        ("0,1,,,,low,,", "ratio C3/4: got 'low', expected a number"),
+        ("0,1,,,,,nan,", "symptom: got 'nan', expected a number"),
+    ):
+        found = fault(folder, f"studies/a,p1,test,,{row}", header=GRADES)
+        assert found == f"cases.csv, line 2, {message}"
+
+
+def test_boxes_are_of_slices_where_regions_are_asked_for(folder: Path) -> None:
+    table = folder / "a.csv"
+    table.write_text("slice,left,top,right,bottom,class\n3,1.5,2,11,12.5,mild\n4,1,2,9,8,none\n")
+    write(folder, "studies/a,p1,test,,0,1,,,,,,a.csv", header=GRADES)
+    (bare,) = read_cases(folder, split="test", levels=LEVELS).cases
+    assert bare.read_boxes() == {}
+    found = read_cases(folder, split="test", levels=LEVELS, regions=True)
+    (case,) = found.cases
+    assert case.read_boxes() == {3: (1.5, 2.0, 11.0, 12.5), 4: (1.0, 2.0, 9.0, 8.0)}
+    for text, message in (
+        ("slice,left\n1,2\n", "the boxes are no CSV of slice, left, top, right, bottom"),
+        ("slice,left,top,right,bottom\none,1,2,3,4\n", "the boxes are no CSV of slice, left"),
+        ("slice,left,top,right,bottom\n1,3,2,3,4\n", "slice 1 has a box without an area"),
+        ("slice,left,top,right,bottom\n1,nan,2,3,4\n", "slice 1 has a box without an area"),
+        ("slice,left,top,right,bottom\n1,1,2,3,4\n1,1,2,3,4\n", "a slice has two boxes"),
+    ):
+        table.write_text(text)
+        with pytest.raises(ModelError) as caught:
+            case.read_boxes()
+        assert str(caught.value).startswith(f"cases.csv, line 2: {message}")
+    assert read_cases(folder, split="test", levels=LEVELS, regions=True).digest != found.digest

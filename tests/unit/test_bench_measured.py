@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from cspine.errors import ModelError
+from cspine.gate import Gate
 from cspine.geometry import Lines
 from cspine.precision import Evidence, believed
-from cspine.spec import Gate
 from cspine_bench.accuracy.again import judged_again
 from cspine_bench.accuracy.answers import Arm, Score
+from cspine_bench.accuracy.compared import Compared
 from cspine_bench.accuracy.criteria import judged_criteria
 from cspine_bench.accuracy.evidence import Report, evidence_bytes, evidence_schema, read_evidence
 from cspine_bench.accuracy.figure import limits
@@ -247,7 +248,7 @@ def test_nearer_is_a_gain_and_is_counted_a_study() -> None:
     changes, patients = point_changes(answers)
     assert changes == pytest.approx([1.0, -1.0, 0.0])
     assert patients.tolist() == [2, 2, 4]
-    (criterion,) = judged_criteria(answers, None, gate=Gate(landmark_margin_mm=1.0))
+    (criterion,) = judged_criteria(answers, Compared(), gate=Gate(landmark_margin_mm=1.0))
     assert criterion.value == pytest.approx(0.0)
 
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from cspine.errors import ModelError
-from cspine.spec import Gate
+from cspine.gate import Gate
 from cspine_bench.accuracy.again import judged_again
 from cspine_bench.accuracy.answers import Arm, CaseAnswers, Score
+from cspine_bench.accuracy.compared import Compared
 from cspine_bench.accuracy.evidence import (
     Report,
-    Trial,
     evidence_bytes,
     evidence_schema,
     read_evidence,
@@ -29,6 +29,7 @@ from cspine_bench.accuracy.levels import LevelPerformance, dice_changes
 from cspine_bench.accuracy.noninferiority import judged, p_above, p_below, verdict_by
 from cspine_bench.accuracy.pairs import paired_levels
 from cspine_bench.accuracy.performance import performance
+from cspine_bench.accuracy.trial import Trial
 from cspine_bench.metrics.holm import holm_adjusted
 from cspine_bench.metrics.interval import Interval
 from cspine_bench.metrics.proportion import wilson
@@ -107,7 +108,7 @@ def report(answers: list[CaseAnswers], gate: Gate = GATE) -> Report:
 def of_levels(
     answers: list[CaseAnswers], *, arm: Literal["reference", "candidate"]
 ) -> LevelPerformance:
-    found = performance(answers, paired_levels(answers), None, arm=arm).levels
+    found = performance(answers, Compared(paired_levels(answers)), arm=arm).levels
     assert found
     return found
 
@@ -350,7 +351,7 @@ def test_performance_counts_what_was_not_answered() -> None:
     ]
     silent = case(7, {"C2/3": False, "C3/4": True}, arm({}, refusal="WRONG_VIEW"), arm({}))
     every = [*answered, silent]
-    whole = performance(every, paired_levels(every), None, arm="reference")
+    whole = performance(every, Compared(paired_levels(every)), arm="reference")
     found = of_levels(every, arm="reference")
     assert (whole.cases, whole.refused, whole.levels, whole.values) == (6, 1, found, {})
     assert (found.labelled, found.unanswered) == (12, 7)
@@ -440,7 +441,7 @@ def test_a_truth_that_was_swapped_is_refused(sound: Report) -> None:
 def test_evidence_of_another_format_says_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "old.json"
     path.write_text('{"verdict": "pass"}')
-    with pytest.raises(ModelError, match=r"evidence of format 3: .*; judge again with: cspine"):
+    with pytest.raises(ModelError, match=r"evidence of format 3 or 4: .*; judge again with"):
         read_evidence(path)
 
 

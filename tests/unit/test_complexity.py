@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -18,7 +19,9 @@ from cspine.bundle import Bundle, emission_path, fp32_path, write_bundle
 from cspine.cli import cspine
 from cspine.complexity import Complexity, complexity
 from cspine.errors import ModelError
+from cspine.fields import Window
 from cspine.onnxfile import read_onnx
+from cspine.spec import Classify
 from cspine_calibration.datasheet import pixels, read_datasheet, sheets_text
 
 CONV, GEMM = 2 * 4 * 6 * 6 * 2 * 9, 2 * 144 * 3
@@ -215,6 +218,10 @@ def test_a_pixel_means_what_the_pipeline_file_says(bundle: Bundle) -> None:
         "56 × 56 mm, one crop a level along the spine, 0.5 mm a pixel; "
         "grey levels less their mean, over their standard deviation"
     )
+    windowed = msgspec.structs.replace(
+        bundle.spec.only(Classify), grey=Window(center_hu=300, width_hu=1500)
+    )
+    assert str(pixels(windowed)).endswith("; -450 to 1050 HU become 0 to 1, the rest is clipped")
 
 
 def test_a_model_that_cannot_be_read_is_named(exported: Bundle) -> None:

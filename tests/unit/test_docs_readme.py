@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from cspine.accept import Film, Stacks
+from cspine.pipeline_file import SHIPPED, load_spec
+from cspine.spec import PipelineSpec
 from cspine_bench.accuracy.evidence import Report, read_evidence
 from cspine_bench.accuracy.figure import Figure
 from cspine_bench.accuracy.levels import LevelPerformance
@@ -14,6 +17,7 @@ from cspine_bench.latency.scenario import NETWORKS
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "README.md"
 RECORDS = ROOT / "benchmarks" / "records"
+ASSETS = ROOT / "assets"
 BACKENDS = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 FIGURES = {
     "auc": "AUC",
@@ -26,13 +30,71 @@ FIGURES = {
 def reference() -> str:
     """Return the README with its tables of now."""
     text = PAGE.read_text()
-    blocks = {"verdicts": verdicts(), "speed": speed(), "sagittal": sagittal()}
+    blocks = {
+        "pipelines": pipelines(),
+        "verdicts": verdicts(),
+        "speed": speed(),
+        "sagittal": sagittal(),
+    }
     for name, rows in blocks.items():
         first, last = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         before, _, rest = text.partition(first)
         _, _, after = rest.partition(last)
         text = f"{before}{first}{rows}{last}{after}"
     return text
+
+
+def pipelines() -> str:
+    """Return a row a pipeline that ships: what it takes, how right and how fast it is."""
+    header = ["pipeline", "input", "networks", "FP32", "INT8", "times as fast", "MB"]
+    specs = [load_spec(path) for path in sorted(SHIPPED.glob("*.toml"))]
+    return table(header, map(row, specs))
+
+
+def row(spec: PipelineSpec) -> list[str]:
+    megabytes = sum(path.stat().st_size for path in (ASSETS / spec.name).glob("*.safetensors"))
+    factories = [stage.architecture.factory.partition(":")[2] for stage in spec.trainings]
+    about = [
+        f"[{spec.name}](docs/pipelines/{spec.name}.md)",
+        taken(spec),
+        ", ".join(dict.fromkeys(factories)),
+    ]
+    if not (RECORDS / spec.name).is_dir():
+        return [*about, "no verdict on record yet", "", "", f"{megabytes / 1e6:.1f}"]
+    reports = [_report(backend, pipeline=spec.name) for backend in BACKENDS]
+    return [
+        *about,
+        "; ".join(headline(reports[0])),
+        ", ".join(f"{each.verdict} on {BACKENDS[each.backend]}" for each in reports),
+        ", ".join(faster(_record(backend, pipeline=spec.name)) for backend in BACKENDS),
+        f"{megabytes / 1e6:.1f}",
+    ]
+
+
+def taken(spec: PipelineSpec) -> str:
+    if isinstance(spec.accept, Film):
+        return "lateral radiograph"
+    if isinstance(spec.accept, Stacks):
+        return f"{spec.accept.sagittal.words} MR, {spec.accept.axial.words} MR"
+    series = spec.accept.series
+    return " ".join(filter(None, (series.orientation, series.weighting, series.modality)))
+
+
+def headline(report: Report) -> list[str]:
+    """Return what a pipeline is judged by first, of FP32."""
+    arm, found = report.reference, []
+    if arm.levels:
+        found.append(f"AUC {shown(arm.levels.auc)}")
+    if arm.points:
+        found.append(f"landmarks {brief(arm.points.error_mm)} mm")
+    return [f"{arm.cases} patients", *found]
+
+
+def faster(record: Record) -> str:
+    ratio = record.speed[NETWORKS]
+    return f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]" + (
+        "*" if record.verdict and record.verdict.verdict == "void" else ""
+    )
 
 
 def verdicts() -> str:
@@ -71,8 +133,7 @@ def speed() -> str:
             f"{record.statistics[arm][NETWORKS].median:.1f} ms"
             for arm in (record.reference, record.candidate)
         ]
-        ratio = record.speed[NETWORKS]
-        rows.append([name, *medians, f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"])
+        rows.append([name, *medians, faster(record)])
     header = "three networks of one study, two cores with AVX512-VNNI"
     return table([header, "FP32", "INT8", "times as fast"], rows)
 
@@ -105,8 +166,9 @@ def _report(backend: str, *, pipeline: str = "xray-compression") -> Report:
     return read_evidence(path)
 
 
-def _record(backend: str) -> Record:
-    (path,) = RECORDS.glob(f"*cpu-{backend}.json")
+def _record(backend: str, *, pipeline: str = "xray-compression") -> Record:
+    name = backend if pipeline == "xray-compression" else f"{pipeline}-{backend}"
+    (path,) = RECORDS.glob(f"*cpu-{name}.json")
     return read_record(path)
 
 

@@ -18,13 +18,14 @@ from pydicom.dataset import Dataset
 import cspine
 import ct_series
 import mr_series
+from cspine.accept import Accept, Stack
 from cspine.dicom.isolate import IsolatedReader
 from cspine.dicom.select import Readable, find_studies
 from cspine.dicom.stacks.wanted import WantedSeries
 from cspine.errors import StudyError
 from cspine.findings import Refused, Source
 from cspine.image import Image
-from cspine.spec import Accept, PipelineSpec, Stack
+from cspine.spec import PipelineSpec
 
 Save = Callable[[Dataset], Path]
 GIB = 1 << 30

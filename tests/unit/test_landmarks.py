@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cspine.errors import BackendError
-from cspine.spec import Architecture, Landmarks, Standardise
+from cspine.fields import Architecture, Standardise
+from cspine.spec import Landmarks
 from cspine.stages.landmarks import decode, place
 from cspine.transform import Affine, Floats
 

@@ -7,15 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cspine.accept import Film, Stack
 from cspine.codes import precedence
 from cspine.dicom.stacks.wanted import Thinning
 from cspine.errors import SpecError
+from cspine.fields import Window
 from cspine.geometry import LANDMARKS
 from cspine.pipeline_file import load_spec, parse_spec, shipped_spec
 from cspine.spec import (
     Classify,
     Explain,
-    Film,
     Landmarks,
     Levels,
     Measure,
@@ -23,8 +24,6 @@ from cspine.spec import (
     Screen,
     Segment,
     Slices,
-    Stack,
-    Window,
 )
 
 OWN = Path(__file__).parents[2] / "docs" / "pipelines" / "xray-neck.toml"
@@ -115,7 +114,8 @@ def test_a_pipeline_is_found_by_name_or_by_path(tmp_path: Path) -> None:
         shipped_spec("xray-compresion")
     assert str(caught.value) == (
         "no pipeline 'xray-compresion'; did you mean 'xray-compression'?; shipped are "
-        "mr-opll, xray-compression, xray-sagittal; your own is given as a path that ends in .toml"
+        "ct-stenosis, mr-opll, mr-stenosis, xray-compression, xray-sagittal; your own is given as "
+        "a path that ends in .toml"
     )
 
 

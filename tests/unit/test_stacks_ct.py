@@ -13,6 +13,7 @@ from hypothesis import given, settings, strategies
 from pydicom.dataset import Dataset
 
 import mr_series
+from cspine.accept import Stack as Accept
 from cspine.codes import Code
 from cspine.dicom.select import Study
 from cspine.dicom.stacks.choice import stack
@@ -20,7 +21,6 @@ from cspine.dicom.stacks.ct import kernel_of, shows_a_body
 from cspine.dicom.stacks.stack import Stack
 from cspine.dicom.stacks.wanted import Thinning, WantedSeries
 from cspine.findings import Refused
-from cspine.spec import Stack as Accept
 from ct_series import axial, classic, enhanced, hounsfield, neck
 from mr_series import Cut
 

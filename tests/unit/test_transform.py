@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cspine.dicom.grey import windowed
+from cspine.fields import Percentile, Standardise, Window
 from cspine.findings import Refused, Spacing
 from cspine.image import GreyScale, Image
-from cspine.spec import Percentile, Standardise, Window
 from cspine.transform import (
     Affine,
     Floats,

@@ -19,8 +19,8 @@ from torch import nn
 from checkpoint_forms import FORMS
 from cspine.backends import Backend, open_backend
 from cspine.errors import ModelError
+from cspine.fields import Architecture
 from cspine.pipeline_file import shipped_spec
-from cspine.spec import Architecture
 from cspine_export.architecture import build_network
 from cspine_export.checkpoint import load_checkpoint
 from cspine_export.graph.exported import Exported, to_onnx

@@ -19,6 +19,7 @@ from cspine.device import this_device
 from cspine.errors import ModelError
 from cspine.files import check_writable
 from cspine.precision import evidence_path, int8
+from cspine.spec import Detect
 from cspine_bench.accuracy.again import judged_again
 from cspine_bench.accuracy.evidence import Report, read_evidence
 from cspine_bench.accuracy.layout import report_checks, report_text
@@ -81,7 +82,12 @@ def verify(
             check_bundle(report, opened, where=str(source))
     elif opened and folder:
         candidate = int8(backend, this_device())
-        cases = read_cases(folder, split="test", levels=answered_levels(opened))
+        cases = read_cases(
+            folder,
+            split="test",
+            levels=answered_levels(opened),
+            regions=opened.spec.has(Detect),
+        )
         report = judge_set(opened, candidate, cases, threads=threads, progress=counter("case"))
         kept = evidence_path(opened, candidate, set_digest=report.set_digest)
     checks = report_checks(report)

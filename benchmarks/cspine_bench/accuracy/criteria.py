@@ -11,21 +11,24 @@ from functools import partial
 
 import numpy as np
 
-from cspine.spec import Gate
+from cspine.gate import Gate
 from cspine_bench.accuracy.answers import CaseAnswers
+from cspine_bench.accuracy.boxes import kept_boxes
 from cspine_bench.accuracy.changes import mean_criterion, mean_interval, success_criterion
+from cspine_bench.accuracy.compared import Compared
 from cspine_bench.accuracy.figure import Flags, Floats, Patients
+from cspine_bench.accuracy.grades import quadratic_changes
 from cspine_bench.accuracy.levels import dice_changes
 from cspine_bench.accuracy.measured import given, point_changes, value_changes
 from cspine_bench.accuracy.noninferiority import DEVIATIONS, LEVEL, Criterion, judged
 from cspine_bench.accuracy.pairs import PairedLevels
 from cspine_bench.accuracy.performance import refusals
-from cspine_bench.accuracy.truth import UNITS
+from cspine_bench.accuracy.truth import RATIO, UNITS
 from cspine_bench.metrics.clustering import ClusteredCases
 from cspine_bench.metrics.interval import Interval, tail
 
-Changes = Callable[[Sequence[CaseAnswers]], tuple[Floats, Patients]]
-Successes = Callable[[Sequence[CaseAnswers]], tuple[Flags, Flags, Patients]]
+Changes = Callable[[Sequence[CaseAnswers], Compared], tuple[Floats, Patients]]
+Successes = Callable[[Sequence[CaseAnswers], Compared], tuple[Flags, Flags, Patients]]
 
 
 def auc_criterion(levels: PairedLevels, *, margin: float) -> Criterion:
@@ -94,27 +97,27 @@ LEVEL_CRITERIA = {
 
 
 def judged_criteria(
-    cases: Sequence[CaseAnswers], levels: PairedLevels | None, *, gate: Gate
+    cases: Sequence[CaseAnswers], of: Compared, *, gate: Gate
 ) -> tuple[Criterion, ...]:
     """Judge what the gate has a margin for, but for what too few cases can be compared by.
 
     Parameters
     ----------
-    levels
-        Of the cases, with two patients or more of either class; ``None`` where none are judged.
+    of
+        What the cases hold; of levels, two patients or more of either class.
     """
-    found = []
+    levels, found = of.levels, []
     for name, margin in gate.margins.items():
         if name in LEVEL_CRITERIA:
             if levels and (name in _OF_ALL_LEVELS or levels.answered_by_both().rankable):
                 found.append(LEVEL_CRITERIA[name](levels, margin=margin))
         elif name in _CHANGES:
-            changes, patients = _CHANGES[name](cases)
+            changes, patients = _CHANGES[name](cases, of)
             if _several(patients):
                 unit = _UNITS.get(name, "")
                 found.append(mean_criterion(name, changes, patients, margin=margin, unit=unit))
         else:
-            before, after, patients = _SUCCESSES[name](cases)
+            before, after, patients = _SUCCESSES[name](cases, of)
             if _several(patients):
                 found.append(
                     success_criterion(name, before, after, patients, share=1.0, margin=margin)
@@ -122,22 +125,40 @@ def judged_criteria(
     return tuple(found)
 
 
-def _refused(cases: Sequence[CaseAnswers]) -> tuple[Flags, Flags, Patients]:
+def _measured(cases: Sequence[CaseAnswers], _: Compared, *, name: str) -> tuple[Floats, Patients]:
+    return value_changes(cases, name)
+
+
+def _refused(cases: Sequence[CaseAnswers], _: Compared) -> tuple[Flags, Flags, Patients]:
     """Return whether the two refused each study that must be refused, and the patients."""
     before, patients = refusals(cases, arm="reference")
     return before, refusals(cases, arm="candidate")[0], patients
 
 
+def _regraded(_: Sequence[CaseAnswers], of: Compared) -> tuple[Floats, Patients]:
+    return quadratic_changes(of.grades) if of.grades else (np.empty(0), np.empty(0, np.int64))
+
+
+def _kept(_: Sequence[CaseAnswers], of: Compared) -> tuple[Flags, Flags, Patients]:
+    nothing = np.empty(0, bool)
+    return kept_boxes(of.boxes) if of.boxes else (nothing, nothing, np.empty(0, np.int64))
+
+
 # Of a lost answer both are charged, so that there need not be two to compare.
 _OF_ALL_LEVELS = ("sensitivity", "specificity")
-# The mean change of a study, over those that both answered.
+# The mean change of a study, a level or a value, over those that both answered.
 _CHANGES: dict[str, Changes] = {
-    "Dice": dice_changes,
-    "landmarks": point_changes,
-    **{name: partial(value_changes, name=name) for name in UNITS},
+    "Dice": lambda cases, _: dice_changes(cases),
+    "landmarks": lambda cases, _: point_changes(cases),
+    **{name: partial(_measured, name=name) for name in (*UNITS, RATIO)},
+    "quadratic kappa": _regraded,
 }
 _UNITS = {"landmarks": "mm", **UNITS}
-_SUCCESSES: dict[str, Successes] = {"refusals": _refused, "answers": given}
+_SUCCESSES: dict[str, Successes] = {
+    "refusals": _refused,
+    "answers": lambda cases, _: given(cases),
+    "boxes": _kept,
+}
 
 
 def _several(patients: Patients) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
+from cspine.accept import Accept
 from cspine.dicom.select import Study
 from cspine.findings import Refused, Source
 from cspine.image import Image
-from cspine.spec import Accept
 from cspine_bench.cases import study_digest
 
 

@@ -8,49 +8,34 @@ from typing import Any, Literal
 import msgspec
 
 from cspine.errors import ModelError
+from cspine.gate import Gate
 from cspine.geometry import Lines
-from cspine.precision import FORMAT, Verdict
+from cspine.precision import FORMAT, OLDEST, Verdict
 from cspine.schema import json_schema
-from cspine.spec import Gate
 from cspine_bench.accuracy.answers import CaseAnswers
+from cspine_bench.accuracy.boxes import BoxChange
+from cspine_bench.accuracy.grades import GradeChange
 from cspine_bench.accuracy.levels import LevelChange
 from cspine_bench.accuracy.noninferiority import Criterion
 from cspine_bench.accuracy.performance import Performance
 from cspine_bench.accuracy.points import PointChange
+from cspine_bench.accuracy.readers import Readers
 from cspine_bench.accuracy.subgroup import Subgroup
 from cspine_bench.accuracy.values import ValueChange
-
-
-class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """What was judged on what, and every answer: all that a verdict follows from.
-
-    ``threshold`` is ``None`` if nothing is classified, ``lines`` if nothing is measured. ``look``
-    counts the candidates that were judged on the set, this one included.
-    """
-
-    bundle: str
-    backend: str
-    target: str
-    gate: Gate
-    threshold: float | None
-    lines: Lines | None
-    set_digest: str
-    look: int
-    device: dict[str, Any]
-    versions: dict[str, str | None]
-    answers: tuple[CaseAnswers, ...]
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """A verdict with everything it rests on; the file is the evidence.
 
     All but ``answers`` and what says what was judged follows from ``answers``. ``criteria`` are the
-    differences that the pipeline file has margins for. ``levels``, ``points`` and ``values`` are
-    what the candidate answers otherwise than the reference: ``None`` or empty for what the
-    pipeline does not answer. Intervals are clustered by patient.
+    differences that the pipeline file has margins for. ``readers`` is what the set says of itself.
+    ``levels``, ``points``, ``values``, ``grades`` and ``boxes`` are what the candidate answers
+    otherwise than the reference: ``None`` or empty for what the pipeline does not answer, or the
+    set has nothing to hold against. Intervals are clustered by patient. Format 3 has none of what
+    may be left out here, and is otherwise the same.
     """
 
-    format: Literal[3]
+    format: Literal[3, 4]
     bundle: str
     backend: str
     target: str
@@ -59,8 +44,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     gate: Gate
     threshold: float | None
     lines: Lines | None
+    classes: tuple[str, ...] = ()
     set_digest: str
     look: int
+    readers: Readers | None = None
     reference: Performance
     candidate: Performance
     criteria: tuple[Criterion, ...]
@@ -68,6 +55,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     levels: LevelChange | None
     points: PointChange | None
     values: dict[str, ValueChange]
+    grades: GradeChange | None = None
+    boxes: BoxChange | None = None
     answered_by_one: tuple[str, ...]
     device: dict[str, Any]
     versions: dict[str, str | None]
@@ -94,8 +83,8 @@ def read_evidence(path: Path) -> Report:
         return msgspec.json.decode(path.read_bytes(), type=Report)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ModelError(
-            f"{path}: cannot be read as evidence of format {FORMAT}: {error}; judge again with: "
-            "cspine verify BUNDLE --set DIR"
+            f"{path}: cannot be read as evidence of format {OLDEST} or {FORMAT}: {error}; judge "
+            "again with: cspine verify BUNDLE --set DIR"
         ) from error
 
 

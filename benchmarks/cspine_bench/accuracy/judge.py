@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from cspine.errors import ModelError
 from cspine.precision import Verdict
-from cspine_bench.accuracy.answers import CaseAnswers
+from cspine_bench.accuracy.answers import Arm, CaseAnswers
+from cspine_bench.accuracy.boxes import box_change
+from cspine_bench.accuracy.compared import compared
 from cspine_bench.accuracy.criteria import judged_criteria
-from cspine_bench.accuracy.evidence import Report, Trial
+from cspine_bench.accuracy.evidence import Report
+from cspine_bench.accuracy.grades import grade_change
 from cspine_bench.accuracy.levels import level_change
-from cspine_bench.accuracy.measured import PairedPoints, paired_points, paired_values
+from cspine_bench.accuracy.measured import paired_values
 from cspine_bench.accuracy.noninferiority import Criterion
-from cspine_bench.accuracy.pairs import PairedLevels, paired_levels
 from cspine_bench.accuracy.performance import performance
 from cspine_bench.accuracy.points import point_change
+from cspine_bench.accuracy.readers import readers
 from cspine_bench.accuracy.subgroup import Subgroup, subgroups
-from cspine_bench.accuracy.truth import UNITS
+from cspine_bench.accuracy.trial import Trial
+from cspine_bench.accuracy.truth import RATIO, UNITS
 from cspine_bench.accuracy.values import value_change
 
 # What a set lacks if there is nothing to compare by a criterion; of the others it is answers.
 _REMEDY = {
     "Dice": "add masks, or look at what was refused",
     "refusals": "add studies with a fault, which have neither labels nor points",
+    "quadratic kappa": "add graded cases of several classes, or look at what was refused",
+    "ratio": "add cases with ratios, or look at what was refused",
 }
 
 
@@ -35,16 +40,15 @@ def judge(trial: Trial) -> Report:
         If the set, or what the reference answered of it, is too one-sided to judge.
     """
     cases, gate = trial.answers, trial.gate
-    levels = None if trial.threshold is None else _judgeable_levels(cases)
-    points = None if trial.lines is None else _judgeable_points(cases)
-    criteria = judged_criteria(cases, levels, gate=gate)
-    judged_by = [name for name, found in (("AUC", levels), ("landmarks", points)) if found]
+    of = compared(trial)
+    criteria = judged_criteria(cases, of, gate=gate)
+    judged_by = [name for name, found in (("AUC", of.levels), ("landmarks", of.points)) if found]
     by = next((name for name in judged_by if name in gate.margins), None)
     groups = subgroups(cases, by=by, margin=gate.margins[by]) if by else ()
     missing = gate.margins.keys() - {criterion.name for criterion in criteria}
     verdict, reasons = decide(criteria, groups, missing=missing)
     return Report(
-        format=3,
+        format=4,
         bundle=trial.bundle,
         backend=trial.backend,
         target=trial.target,
@@ -53,18 +57,22 @@ def judge(trial: Trial) -> Report:
         gate=gate,
         threshold=trial.threshold,
         lines=trial.lines,
+        classes=trial.classes,
         set_digest=trial.set_digest,
         look=trial.look,
-        reference=performance(cases, levels, points, arm="reference"),
-        candidate=performance(cases, levels, points, arm="candidate"),
+        readers=readers(cases, of),
+        reference=performance(cases, of, arm="reference"),
+        candidate=performance(cases, of, arm="candidate"),
         criteria=criteria,
         subgroups=groups,
-        levels=level_change(cases, levels) if levels else None,
-        points=point_change(cases, points) if points else None,
+        levels=level_change(cases, of.levels) if of.levels else None,
+        points=point_change(cases, of.points) if of.points else None,
         values={
             name: value_change(paired_values(cases, name), unit=unit)
-            for name, unit in (UNITS if points else {}).items()
+            for name, unit in of.units.items()
         },
+        grades=grade_change(of.grades) if of.grades else None,
+        boxes=box_change(of.boxes) if of.boxes else None,
         answered_by_one=_answered_by_one(cases),
         device=trial.device,
         versions=trial.versions,
@@ -105,30 +113,6 @@ def decide(
     )
 
 
-def _judgeable_levels(cases: Sequence[CaseAnswers]) -> PairedLevels:
-    levels = paired_levels(cases)
-    if not levels.rankable:
-        raise ModelError(
-            "the set has labelled levels of fewer than two patients of one of the classes; add "
-            "cases"
-        )
-    if not levels.chosen(levels.reference.answered).rankable:
-        raise ModelError(
-            "FP32 answered levels of fewer than two patients of one of the classes; look at what "
-            "it refused"
-        )
-    return levels
-
-
-def _judgeable_points(cases: Sequence[CaseAnswers]) -> PairedPoints:
-    if len({case.patient for case in cases if case.true_points}) < 2:
-        raise ModelError("the set has points of fewer than two patients; add cases with points")
-    points = paired_points(cases)
-    if not points.placed_by_several("reference"):
-        raise ModelError("FP32 placed points of fewer than two patients; look at what it refused")
-    return points
-
-
 def _answered_by_one(cases: Sequence[CaseAnswers]) -> tuple[str, ...]:
     """Name the studies, and the labelled levels and the values of the others, that one answered."""
     found = []
@@ -137,8 +121,16 @@ def _answered_by_one(cases: Sequence[CaseAnswers]) -> tuple[str, ...]:
         if (case.reference.refusal is None) != (case.candidate.refusal is None):
             found += [f"line {case.line}: {name}" for name, arm in arms if arm.refusal is None]
             continue
-        for asked in (*case.truth, *UNITS):
-            answering = [name for name, arm in arms if asked in arm.scores or asked in arm.values]
+        for name in (*case.truth, *UNITS, *map(_ratio_at, case.true_ratios)):
+            answering = [which for which, arm in arms if name in _names(arm)]
             if len(answering) == 1:
-                found.append(f"line {case.line}, {asked}: {answering[0]}")
+                found.append(f"line {case.line}, {name}: {answering[0]}")
     return tuple(found)
+
+
+def _names(arm: Arm) -> set[str]:
+    return {*arm.scores, *arm.values, *map(_ratio_at, arm.ratios)}
+
+
+def _ratio_at(level: str) -> str:
+    return f"{RATIO} {level}"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from cspine.console import table
+from cspine_bench.accuracy.class_tables import agreement_cells, agreement_table, class_lines
 from cspine_bench.accuracy.evidence import Report
 from cspine_bench.accuracy.noninferiority import Criterion
 from cspine_bench.accuracy.shown import difference, shown, shown_limits
 from cspine_bench.accuracy.tables import (
     DIGITS,
     change_table,
+    digits_of,
     level_lines,
     parameter_table,
     performance_rows,
@@ -78,6 +80,7 @@ def report_text(report: Report) -> str:
     compared = "positive" if report.levels else "studies"
     parts = [
         table(["", "FP32", f"INT8, {report.backend}"], performance_rows(report)),
+        agreement_table(report),
         parameter_table(report),
         change_table(report),
         table(["INT8 is better by", "difference [95 %]", "margin", "p", "verdict"], criteria),
@@ -87,6 +90,7 @@ def report_text(report: Report) -> str:
         "\n".join(
             [
                 *(level_lines(report.levels) if report.levels else ()),
+                *class_lines(report),
                 *(f"answered by one only: {name}" for name in report.answered_by_one),
             ]
         ),
@@ -102,13 +106,19 @@ def report_summary(report: Report) -> str:
         said.append(
             f"flips {len(report.levels.flips)} of {report.candidate.levels.labelled} decisions"
         )
+    if report.grades and report.candidate.grades:
+        said.append(
+            f"changes {len(report.grades.regrades)} of {report.candidate.grades.graded} grades"
+        )
+    if report.boxes:
+        said.append(f"keeps {shown(report.boxes.kept.value, digits=3)} of the regions")
     if report.points:
         said.append(f"moves landmarks by {shown(report.points.distance.value, digits=3)} mm")
     return " and ".join(said)
 
 
 def _behind(report: Report, criterion: Criterion) -> dict[str, str]:
-    """Return what a criterion of landmarks or of a parameter follows from, of both pipelines."""
+    """Return what a criterion follows from, of both pipelines, where it is no single figure."""
     found = {}
     for arm, performance in (("FP32", report.reference), ("INT8", report.candidate)):
         points, value = performance.points, performance.values.get(criterion.name)
@@ -118,11 +128,18 @@ def _behind(report: Report, criterion: Criterion) -> dict[str, str]:
                 f"{shown(points.sd_mm, digits=DIGITS + 1)} mm, within 3 mm "
                 f"{shown(points.within_3_mm)}, within 4 mm {shown(points.within_4_mm)}"
             )
+        if performance.grades and criterion.name == "quadratic kappa" and performance.grades.truth:
+            cells = agreement_cells(performance.grades.truth)
+            names = ("graded", "accuracy", "macro F1", "kappa", "linear", "quadratic")
+            found[f"{arm} against the truth"] = ", ".join(
+                map(" ".join, zip(names, cells, strict=True))
+            )
         if value:
+            digits = digits_of(value.unit)
             found[f"{arm} error"] = (
-                f"mean absolute {_of(shown(value.mae, digits=DIGITS), value.unit)}, bias "
-                f"{shown(value.bias.bias, signed=True, digits=DIGITS)}, 95 % within "
-                f"{shown_limits(value.bias, digits=DIGITS)}, SMAPE "
+                f"mean absolute {_of(shown(value.mae, digits=digits), value.unit)}, bias "
+                f"{shown(value.bias.bias, signed=True, digits=digits)}, 95 % within "
+                f"{shown_limits(value.bias, digits=digits)}, SMAPE "
                 f"{shown(value.smape, digits=DIGITS)} %, ICC(2,1) "
                 f"{shown(value.icc, digits=DIGITS + 1)}"
             )
@@ -134,9 +151,10 @@ def _behind(report: Report, criterion: Criterion) -> dict[str, str]:
             f"{shown(report.points.down.bias, signed=True, digits=DIGITS + 1)}"
         )
     if change := report.values.get(criterion.name):
+        digits = digits_of(change.unit)
         found["INT8 less FP32"] = (
-            f"bias {shown(change.bias.bias, signed=True, digits=DIGITS + 1)}, 95 % within "
-            f"{shown_limits(change.bias, digits=DIGITS)} {change.unit}"
+            f"bias {shown(change.bias.bias, signed=True, digits=digits + 1)}, 95 % within "
+            f"{_of(shown_limits(change.bias, digits=digits), change.unit)}"
         )
     return found
 

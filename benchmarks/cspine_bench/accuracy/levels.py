@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
+from cspine_bench.accuracy.agreement import UNKNOWN, ClassAgreement, class_agreement
 from cspine_bench.accuracy.answers import Arm, CaseAnswers
 from cspine_bench.accuracy.figure import (
     NOTHING,
@@ -38,7 +39,8 @@ class LevelPerformance(msgspec.Struct, frozen=True, kw_only=True):
     ``auc`` is over the answered levels, ``auc_of_all`` over all of them, by chance where there is
     no answer. ``severity`` is Spearman's correlation of the score with the severity, over the
     answered levels of which the set states one; ``numbering`` the share of the answered studies
-    with a mask on which every vertebra found covers most of the true one of its name.
+    with a mask on which every vertebra found covers most of the true one of its name. ``second`` is
+    the agreement with a second reader, ``None`` of nothing that both decided.
     """
 
     labelled: int
@@ -54,6 +56,7 @@ class LevelPerformance(msgspec.Struct, frozen=True, kw_only=True):
     numbering: Figure
     dice: float | None
     worst_vertebra: float | None
+    second: ClassAgreement | None = None
 
 
 class Flip(msgspec.Struct, frozen=True):
@@ -140,6 +143,9 @@ def level_performance(
         ),
         dice=mean(known),
         worst_vertebra=min(known, default=None),
+        second=class_agreement(
+            levels.second, np.where(scored, found.positive, UNKNOWN), patients, classes=2
+        ),
     )
 
 

@@ -13,7 +13,8 @@ from cspine.image import Image
 from cspine.outcome import Labelled
 from cspine.spec import Levels, PipelineSpec, Segment
 from cspine.transform import sample_labels
-from cspine_bench.cases import FILE, Case
+from cspine_bench.cases import Case
+from cspine_bench.columns import FILE
 from cspine_bench.metrics.overlap import dice, overlaps_most
 
 Labels = npt.NDArray[np.uint8]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from cspine_bench.accuracy.answers import Arm, CaseAnswers
 from cspine_bench.accuracy.figure import ArmName, Flags, Floats, Patients
+from cspine_bench.accuracy.truth import LOWEST_RATIO, RATIO, UNITS
 from cspine_bench.metrics.landmarks import radial_errors
 
 
@@ -51,7 +52,7 @@ class PairedPoints:
 
 @dataclass(frozen=True)
 class PairedValues:
-    """One parameter of a set; all arrays have shape (studies,), of those with a true value.
+    """One parameter of a set; all arrays have shape (values,), one a study or level that has one.
 
     Attributes
     ----------
@@ -93,14 +94,20 @@ def paired_points(cases: Sequence[CaseAnswers]) -> PairedPoints:
 
 
 def paired_values(cases: Sequence[CaseAnswers], name: str) -> PairedValues:
-    """Lay out one parameter of the cases that have a true value of it, in their order."""
-    known = [case for case in cases if name in case.true_values]
+    """Lay out one parameter of the cases that have a true value of it, in their order.
+
+    Parameters
+    ----------
+    name
+        One of ``UNITS``, or a name of the ratio: :mod:`cspine_bench.accuracy.truth`.
+    """
+    rows = [(case, *row) for case in cases for row in _measured(case, name)]
     return PairedValues(
-        line=np.array([case.line for case in known], np.int64),
-        patient=np.array([case.patient for case in known], np.int64),
-        truth=np.array([case.true_values[name] for case in known], float),
-        reference=np.array([case.reference.values.get(name, math.nan) for case in known], float),
-        candidate=np.array([case.candidate.values.get(name, math.nan) for case in known], float),
+        line=np.array([case.line for case, *_ in rows], np.int64),
+        patient=np.array([case.patient for case, *_ in rows], np.int64),
+        truth=np.array([truth for _, truth, _, _ in rows], float),
+        reference=np.array([before for _, _, before, _ in rows], float),
+        candidate=np.array([after for _, _, _, after in rows], float),
     )
 
 
@@ -121,7 +128,7 @@ def point_changes(cases: Sequence[CaseAnswers]) -> tuple[Floats, Patients]:
 def value_changes(cases: Sequence[CaseAnswers], name: str) -> tuple[Floats, Patients]:
     """Return how much nearer to a true value the candidate's is, and the patients.
 
-    In the parameter's unit, over the studies of which both give it. Both have shape (studies,).
+    In the parameter's unit, over what both give. Both have shape (values,).
     """
     values = paired_values(cases, name)
     both = values.given_by_both
@@ -133,12 +140,28 @@ def value_changes(cases: Sequence[CaseAnswers], name: str) -> tuple[Floats, Pati
 
 def given(cases: Sequence[CaseAnswers]) -> tuple[Flags, Flags, Patients]:
     """Return whether the two give each true value, and the patients; all of shape (values,)."""
-    keys = [(case, name) for case in cases for name in case.true_values]
+    of = [paired_values(cases, name) for name in (*UNITS, RATIO)]
     return (
-        np.array([name in case.reference.values for case, name in keys], bool),
-        np.array([name in case.candidate.values for case, name in keys], bool),
-        np.array([case.patient for case, _ in keys], np.int64),
+        np.concatenate([~np.isnan(values.reference) for values in of]),
+        np.concatenate([~np.isnan(values.candidate) for values in of]),
+        np.concatenate([values.patient for values in of]),
     )
+
+
+def _measured(case: CaseAnswers, name: str) -> Iterator[tuple[float, float, float]]:
+    """Yield each true value of a name in a case, with the reference's and the candidate's."""
+    before, after = case.reference, case.candidate
+    if name == RATIO:
+        for level, ratio in case.true_ratios.items():
+            yield ratio, before.ratios.get(level, math.nan), after.ratios.get(level, math.nan)
+    elif name == LOWEST_RATIO:
+        if case.true_ratios:
+            lowest = min(case.true_ratios.values())
+            found = [min(each.ratios.values(), default=math.nan) for each in (before, after)]
+            yield lowest, found[0], found[1]
+    elif name in case.true_values:
+        truth = case.true_values[name]
+        yield truth, before.values.get(name, math.nan), after.values.get(name, math.nan)
 
 
 def _errors(case: CaseAnswers, arm: Arm) -> Floats:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cspine.stages.classify import probabilities
+from cspine_bench.accuracy.agreement import UNKNOWN, Classes
 from cspine_bench.accuracy.answers import Arm, CaseAnswers
 from cspine_bench.accuracy.figure import Flags, Floats
 from cspine_bench.metrics.auc import PairedAuc, paired_auc_at
@@ -57,6 +58,8 @@ class PairedLevels:
         Whether the level is positive.
     severity
         What a simulated label came from, ``nan`` where none is stated.
+    second
+        What a second reader says: 0, 1, or :data:`~cspine_bench.accuracy.agreement.UNKNOWN`.
     reference, candidate
         What the two answered.
     """
@@ -66,6 +69,7 @@ class PairedLevels:
     patient: npt.NDArray[np.int64]
     truth: Flags
     severity: Floats
+    second: Classes
     reference: ArmLevels
     candidate: ArmLevels
 
@@ -81,6 +85,7 @@ class PairedLevels:
             patient=self.patient[which],
             truth=self.truth[which],
             severity=self.severity[which],
+            second=self.second[which],
             reference=self.reference.chosen(which),
             candidate=self.candidate.chosen(which),
         )
@@ -115,6 +120,7 @@ def paired_levels(cases: Sequence[CaseAnswers]) -> PairedLevels:
         patient=np.array([case.patient for case, _ in keys], np.int64),
         truth=np.array([case.truth[level] for case, level in keys], bool),
         severity=np.array([case.severity.get(level, np.nan) for case, level in keys], float),
+        second=np.array([case.second.get(level, UNKNOWN) for case, level in keys], np.int64),
         reference=_arm((case.reference, level) for case, level in keys),
         candidate=_arm((case.candidate, level) for case, level in keys),
     )

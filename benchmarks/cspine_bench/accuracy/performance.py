@@ -8,12 +8,14 @@ import msgspec
 import numpy as np
 
 from cspine_bench.accuracy.answers import Arm, CaseAnswers
+from cspine_bench.accuracy.boxes import BoxPerformance, box_performance
+from cspine_bench.accuracy.compared import Compared
 from cspine_bench.accuracy.figure import ArmName, Figure, Flags, Patients, share
+from cspine_bench.accuracy.grades import GradePerformance, grade_performance
 from cspine_bench.accuracy.levels import LevelPerformance, level_performance
-from cspine_bench.accuracy.measured import PairedPoints, paired_values
-from cspine_bench.accuracy.pairs import PairedLevels
+from cspine_bench.accuracy.measured import paired_values
 from cspine_bench.accuracy.points import PointPerformance, point_performance
-from cspine_bench.accuracy.truth import UNITS
+from cspine_bench.accuracy.symptoms import Symptoms, symptoms
 from cspine_bench.accuracy.values import ValuePerformance, value_performance
 
 
@@ -23,7 +25,8 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
     ``cases`` are those that it should answer, ``refused`` those of them that it did not; ``unfit``
     are those that it must refuse, and ``unfit_refused`` is the share that it did. ``levels`` is
     ``None`` of a pipeline that judges none, ``points`` of one that places none; ``values`` are by
-    parameter, none of a pipeline that does not measure.
+    parameter, none of a pipeline that does not measure. ``grades``, ``boxes`` and ``symptoms`` are
+    ``None`` also where the set has nothing to hold them against.
     """
 
     cases: int
@@ -33,21 +36,18 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
     levels: LevelPerformance | None
     points: PointPerformance | None
     values: dict[str, ValuePerformance]
+    grades: GradePerformance | None = None
+    boxes: BoxPerformance | None = None
+    symptoms: Symptoms | None = None
 
 
-def performance(
-    cases: Sequence[CaseAnswers],
-    levels: PairedLevels | None,
-    points: PairedPoints | None,
-    *,
-    arm: ArmName,
-) -> Performance:
+def performance(cases: Sequence[CaseAnswers], of: Compared, *, arm: ArmName) -> Performance:
     """Score one of the two pipelines on cases.
 
     Parameters
     ----------
-    levels, points
-        Of the cases; ``None`` of what the pipeline does not answer.
+    of
+        What the cases hold.
     """
     arms: list[Arm] = [getattr(case, arm) for case in cases if not case.unfit]
     return Performance(
@@ -55,12 +55,15 @@ def performance(
         refused=sum(each.refusal is not None for each in arms),
         unfit=len(cases) - len(arms),
         unfit_refused=share(*refusals(cases, arm=arm)),
-        levels=level_performance(cases, levels, arm=arm) if levels else None,
-        points=point_performance(points, arm=arm) if points else None,
+        levels=level_performance(cases, of.levels, arm=arm) if of.levels else None,
+        points=point_performance(of.points, arm=arm) if of.points else None,
         values={
             name: value_performance(paired_values(cases, name), arm=arm, unit=unit)
-            for name, unit in (UNITS if points else {}).items()
+            for name, unit in of.units.items()
         },
+        grades=grade_performance(of.grades, arm=arm) if of.grades else None,
+        boxes=box_performance(of.boxes, arm=arm) if of.boxes else None,
+        symptoms=symptoms(cases, of.classes, of=arm),
     )
 
 

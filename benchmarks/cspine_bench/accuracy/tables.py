@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cspine.console import table
+from cspine_bench.accuracy.class_tables import class_rows
 from cspine_bench.accuracy.evidence import Report
 from cspine_bench.accuracy.levels import LevelChange
 from cspine_bench.accuracy.points import Extreme, PointChange, PointPerformance
@@ -12,6 +13,7 @@ from cspine_bench.accuracy.shown import shown, shown_limits
 from cspine_bench.accuracy.values import ValuePerformance
 
 DIGITS = 2  # of millimetres, per cent and degrees
+FINE = 4  # of what has no unit
 
 _CASES = [
     ("cases", "cases"),
@@ -49,6 +51,9 @@ def performance_rows(report: Report) -> Iterator[list[str]]:
         rows = [_point_rows(arm.points) for arm in arms if arm.points]
         for (name, before), (_, after) in zip(*rows, strict=True):
             yield [name, before, after]
+    before, after = (dict(class_rows(arm)) for arm in arms)
+    for name in before:
+        yield [name, before[name], after[name]]
 
 
 def parameter_table(report: Report) -> str:
@@ -57,7 +62,11 @@ def parameter_table(report: Report) -> str:
         row
         for name in report.values
         for row in (
-            [f"{name}, {report.values[name].unit}", "FP32", *_cells(report.reference.values[name])],
+            [
+                with_unit(name, report.values[name].unit),
+                "FP32",
+                *_cells(report.reference.values[name]),
+            ],
             ["", "INT8", *_cells(report.candidate.values[name])],
         )
     ]
@@ -72,16 +81,27 @@ def change_table(report: Report) -> str:
     for name, found in report.values.items():
         furthest = "-"
         if found.largest:
-            furthest = f"{shown(found.largest.value, signed=True, digits=DIGITS)}, line "
-            furthest += str(found.largest.line)
+            furthest = shown(found.largest.value, signed=True, digits=digits_of(found.unit))
+            furthest += f", line {found.largest.line}"
+        digits = digits_of(found.unit)
         rows.append([
-            f"{name}, {found.unit}",
-            shown(found.bias.bias, signed=True, digits=DIGITS + 1),
-            shown_limits(found.bias, digits=DIGITS),
+            with_unit(name, found.unit),
+            shown(found.bias.bias, signed=True, digits=digits + 1),
+            shown_limits(found.bias, digits=digits),
             furthest,
         ])  # fmt: skip
     header = ["INT8 less FP32", "bias [95 %]", "95 % within", "largest"]
     return table(header, rows) if rows else ""
+
+
+def with_unit(name: str, unit: str) -> str:
+    """Return a name with the unit of its values, where they have one."""
+    return f"{name}, {unit}" if unit else name
+
+
+def digits_of(unit: str) -> int:
+    """Return how many digits values of a unit are told with."""
+    return DIGITS if unit else FINE
 
 
 def level_lines(change: LevelChange) -> Iterator[str]:
@@ -136,11 +156,12 @@ def _point_changes(change: PointChange) -> Iterator[list[str]]:
 
 
 def _cells(found: ValuePerformance) -> list[str]:
+    digits = digits_of(found.unit)
     return [
         f"{found.given} of {found.studies}",
-        shown(found.mae, digits=DIGITS),
-        shown(found.bias.bias.value, signed=True, digits=DIGITS),
-        shown_limits(found.bias, digits=DIGITS),
+        shown(found.mae, digits=digits),
+        shown(found.bias.bias.value, signed=True, digits=digits),
+        shown_limits(found.bias, digits=digits),
         shown(found.smape, digits=DIGITS),
         shown(found.icc, digits=DIGITS + 1),
     ]

@@ -6,15 +6,17 @@ from collections.abc import Mapping
 
 from cspine.errors import ModelError
 from cspine.geometry import Lines, Parameters, known_parameters
-from cspine.spec import Landmarks, Measure, PipelineSpec
+from cspine.spec import Grade, Landmarks, Measure, PipelineSpec
 from cspine.stages.measure import named
-from cspine_bench.cases import FILE, Case
-
-Position = tuple[float, float]
+from cspine_bench.cases import Case
+from cspine_bench.columns import FILE
+from cspine_bench.marks import Position
 
 _NAMED = named(Lines())  # which lines are meant changes the definition, neither name nor unit
 UNITS: dict[str, str] = {_NAMED[key].name: _NAMED[key].unit for key in Parameters._fields}
 """The unit of each parameter, by the name that findings give it, in the order of the papers."""
+RATIO, LOWEST_RATIO = "ratio", "lowest ratio"
+"""The compression ratio of every level, and of each study the lowest: of no unit."""
 
 
 def measured_lines(spec: PipelineSpec) -> Lines | None:
@@ -23,6 +25,51 @@ def measured_lines(spec: PipelineSpec) -> Lines | None:
         return None
     stage: Measure = spec.only(Measure)
     return stage.lines
+
+
+def graded_classes(spec: PipelineSpec) -> tuple[str, ...]:
+    """Return the classes that a pipeline grades by, in order of severity; none if it does not."""
+    if not spec.has(Grade):
+        return ()
+    stage: Grade = spec.only(Grade)
+    return tuple(stage.classes)
+
+
+def true_grades(case: Case, spec: PipelineSpec) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the true classes of a case by level, and a second reader's of the same levels.
+
+    None of a pipeline that does not grade.
+
+    Raises
+    ------
+    ModelError
+        If the pipeline does not know a class, or counts one as positive whose level is labelled
+        negative, or the other way round: the two would be judged by different truths.
+    """
+    if not spec.has(Grade):
+        return {}, {}
+    stage: Grade = spec.only(Grade)
+    for prefix, grades, labels in (
+        ("grade ", case.grades, case.labels),
+        ("second grade ", case.second_grades, case.second),
+    ):
+        for level, grade in grades.items():
+            where = f"{FILE}, line {case.row}, {prefix}{level}"
+            if grade not in stage.classes:
+                raise ModelError(
+                    f"{where}: got {grade!r}, expected a class of stage {stage.id!r}: "
+                    + ", ".join(stage.classes)
+                )
+            positive = grade in stage.positive
+            if labels.get(level, positive) != positive:
+                raise ModelError(
+                    f"{where}: {grade!r} counts as {int(positive)} by stage {stage.id!r}, but the "
+                    f"level is labelled {int(not positive)}; make them agree"
+                )
+    second = {
+        level: case.second_grades[level] for level in case.grades if level in case.second_grades
+    }
+    return dict(case.grades), second
 
 
 def true_points(case: Case, spec: PipelineSpec) -> dict[str, Position]:

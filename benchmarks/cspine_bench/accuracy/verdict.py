@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import msgspec
 
+from cspine.accept import Accept
 from cspine.bundle import Bundle
 from cspine.device import installed, this_device
 from cspine.errors import ModelError
@@ -15,16 +16,18 @@ from cspine.files import write_atomic
 from cspine.findings import Refused
 from cspine.pipeline import Pipeline
 from cspine.precision import Choice, evidence_path, fp32
-from cspine.spec import Accept, Levels, Slices, Worst
+from cspine.spec import Levels, Slices, Worst
 from cspine.stages.levels import level_names
 from cspine_bench.accuracy.answers import CaseAnswers, answer, patient_numbers
 from cspine_bench.accuracy.decoded import Decoded
-from cspine_bench.accuracy.evidence import Report, Trial, evidence_bytes
+from cspine_bench.accuracy.evidence import Report, evidence_bytes
 from cspine_bench.accuracy.journal import Journal
 from cspine_bench.accuracy.judge import judge
 from cspine_bench.accuracy.looks import Look, check_looks, look_number, put_on_record
-from cspine_bench.accuracy.truth import measured_lines
-from cspine_bench.cases import FILE, Case, CaseSet
+from cspine_bench.accuracy.trial import Trial
+from cspine_bench.accuracy.truth import graded_classes, measured_lines
+from cspine_bench.cases import Case, CaseSet
+from cspine_bench.columns import FILE
 
 # Keys of a file's provenance that hold digests of studies, and what was done on those.
 _SHAPED = {"studies": "calibrated", "tuned_on": "tuned"}
@@ -81,6 +84,7 @@ def verify(
                 gate=bundle.spec.gate,
                 threshold=bundle.spec.threshold,
                 lines=measured_lines(bundle.spec),
+                classes=graded_classes(bundle.spec),
                 set_digest=look.set_digest,
                 look=look_number(cases.folder, look),
                 device=device,

@@ -131,7 +131,7 @@ def kappa_interval(
     suppose kappa to be zero.
     """
     counts = _square(matrix)
-    influence = _influence(counts, weights)
+    influence = kappa_influence(counts, weights=weights)
     cases = float(counts.sum())
     variance = float((counts * influence**2).sum()) / cases**2
     return _kappa_interval(counts, variance, weights=weights, units=int(cases), level=level)
@@ -178,9 +178,43 @@ def clustered_kappa_interval(
             f"clusters: got {names.size}, expected at least 2: a variance between patients needs "
             "more patients"
         )
-    of_patient = np.bincount(codes, weights=_influence(counts, weights)[rows, columns])
+    added = kappa_influence(counts, weights=weights)
+    of_patient = np.bincount(codes, weights=added[rows, columns])
     variance = names.size / (names.size - 1) * float((of_patient**2).sum()) / rows.size**2
     return _kappa_interval(counts, variance, weights=weights, units=names.size, level=level)
+
+
+def kappa_influence(matrix: ArrayLike, *, weights: Weights = "none") -> NDArray[np.float64]:
+    """Return what a case of each cell adds to :func:`kappa`, of mean zero over the cases.
+
+    Parameters
+    ----------
+    matrix, weights
+        As for :func:`kappa`.
+
+    Returns
+    -------
+    ndarray
+        Shape (classes, classes), float64: the influence function, of which the variance of
+        :func:`kappa_interval` is the mean square.
+
+    Raises
+    ------
+    ModelError
+        If the matrix is not square or holds a negative or non-finite count, or kappa is undefined.
+    """
+    counts = _square(matrix)
+    share = counts / (float(counts.sum()) or 1.0)
+    weight = _weight(len(counts), weights)
+    rows, columns = share.sum(axis=1), share.sum(axis=0)
+    observed, expected = float((weight * share).sum()), float(rows @ weight @ columns)
+    if expected == 0.0:
+        raise ModelError(
+            "kappa: got truth and prediction in one and the same class, or no case, expected "
+            "something to disagree on: add cases"
+        )
+    of_cell = (weight @ columns)[:, None] + rows @ weight - 2.0 * expected
+    return np.asarray((observed - weight) / expected + observed * of_cell / expected**2)
 
 
 def macro_f1(matrix: ArrayLike) -> float:
@@ -205,21 +239,6 @@ def _weight(classes: int, weights: Weights) -> NDArray[np.float64]:
     distance = np.abs(rank[:, None] - rank)
     chosen = {"none": distance > 0, "linear": distance, "quadratic": distance**2}[weights]
     return np.asarray(chosen, dtype=np.float64)
-
-
-def _influence(counts: NDArray[np.float64], weights: Weights) -> NDArray[np.float64]:
-    """Return what a case of each cell adds to kappa, shape (classes, classes), of mean zero."""
-    share = counts / (float(counts.sum()) or 1.0)
-    weight = _weight(len(counts), weights)
-    rows, columns = share.sum(axis=1), share.sum(axis=0)
-    observed, expected = float((weight * share).sum()), float(rows @ weight @ columns)
-    if expected == 0.0:
-        raise ModelError(
-            "kappa: got truth and prediction in one and the same class, or no case, expected "
-            "something to disagree on: add cases"
-        )
-    of_cell = (weight @ columns)[:, None] + rows @ weight - 2.0 * expected
-    return np.asarray((observed - weight) / expected + observed * of_cell / expected**2)
 
 
 def _kappa_interval(

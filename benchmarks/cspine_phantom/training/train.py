@@ -17,19 +17,18 @@ from typing import Any
 
 import torch
 
+from cspine.accept import Film, Stack
 from cspine.errors import ModelError, did_you_mean
 from cspine.files import write_atomic
 from cspine.spec import (
     Classify,
     Detect,
-    Film,
     Grade,
     Landmarks,
     PipelineSpec,
     Screen,
     Segment,
     Slices,
-    Stack,
 )
 from cspine_phantom.training import canals, detector, grades, landmarks, screening, slices, tensors
 from cspine_phantom.training.classifier import train_classifier

@@ -8,6 +8,7 @@ from typing import Literal
 from cspine.errors import ModelError, missing_extra
 from cspine.spec import (
     Classifier,
+    Cord,
     Detect,
     Features,
     Grade,
@@ -34,6 +35,7 @@ _MEANINGS: dict[type[Network], Meaning | None] = {
     Features: None,
     Detect: "classes",
     Grade: "classes",
+    Cord: "positions",
 }
 
 

@@ -196,7 +196,7 @@ def _cells(found: Findings) -> dict[str, str]:
             level.label: f"{level.probability:.2f}{'*' if level.positive else ' '}{_grade(level)}"
             for level in found.levels
         },
-        **{each.name: f"{each.value:.1f} {each.unit}" for each in found.measurements},
+        **{each.name: each.shown for each in found.measurements},
         **{
             each.question: f"{each.probability:.2f} {each.decision}{_grade(each)}"
             for each in found.decisions

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pydicom
 from pydicom.uid import UID
 
+from cspine.accept import Film
 from cspine.dicom.codec import SYNTAXES
 from cspine.dicom.element import (
     age_years,
@@ -22,7 +23,6 @@ from cspine.dicom.element import (
 )
 from cspine.dicom.geometry import directions_of
 from cspine.findings import Refused
-from cspine.spec import Film
 
 READABLE = {
     "1.2.840.10008.5.1.4.1.1.1": "CR",

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
+from cspine.accept import Accept
 from cspine.dicom.collect import PassedOver
 from cspine.dicom.process import Child, Stopped
 from cspine.dicom.wire import Begun, Judge, Listed, Named, Read, Refusing, Showing, Unreadable
 from cspine.errors import StudyError
 from cspine.findings import Refused, Source
 from cspine.image import Image
-from cspine.spec import Accept
 
 SECONDS = 10  # for one file, and for one image
 MAXIMUM_STOPS = 1000  # of one batch; no honest child is stopped as often

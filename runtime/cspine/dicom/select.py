@@ -10,6 +10,7 @@ from typing import Protocol
 
 import pydicom
 
+from cspine.accept import Accept, Film, Stack, Stacks
 from cspine.codes import CODES, precedence
 from cspine.dicom.admit import admit, admit_age
 from cspine.dicom.collect import PassedOver, all_datasets
@@ -19,11 +20,11 @@ from cspine.dicom.identity import distinct, of_one_patient, source_now
 from cspine.dicom.media import Listing, dicom_files
 from cspine.dicom.rank import Rank, number_of, rank_of, reason
 from cspine.dicom.read import read_image
+from cspine.dicom.stacks.axial import axial_slices
 from cspine.dicom.stacks.choice import stack
 from cspine.errors import StudyError
 from cspine.findings import Refused, Source
 from cspine.image import Image
-from cspine.spec import Accept, Film, Stack
 
 
 class Readable(Protocol):
@@ -35,7 +36,7 @@ class Readable(Protocol):
         ...
 
     def images(self, accept: Accept) -> Sequence[Image]:
-        """Return the film to judge, or the slices, the one in the middle first.
+        """Return the film to judge, or the slices, the one in the middle of the spine first.
 
         Raises
         ------
@@ -85,14 +86,20 @@ class Study:
         -------
         sequence of Image
             A film; or slices of a stack: the one in the middle, then the others by position, to
-            the head if they are axial, to the left if sagittal.
+            the head if they are axial, to the left if sagittal; or the sagittal slice in the middle
+            and then the axial ones to the head, of which there may be none.
 
         Raises
         ------
         Refused
             If there is none to choose, or it cannot be decoded.
         """
-        return self._slices(accept) if isinstance(accept, Stack) else (self._film(accept),)
+        match accept:
+            case Stack():
+                return self._slices(accept)
+            case Stacks():
+                return self._two_stacks(accept)
+        return (self._film(accept),)
 
     def _film(self, accept: Film) -> Image:
         selection = select(self, accept)
@@ -106,6 +113,14 @@ class Study:
         found = stack(self, accept.series, thinning=accept.thinning)
         middle, *others = found.from_middle(accept.judged_slices)
         return (replace(middle, notes=(*found.notes, *notes)), *others)
+
+    def _two_stacks(self, accept: Stacks) -> Sequence[Image]:
+        notes = admit_age(self.instances[0], accept.age_years)
+        found = stack(self, accept.sagittal)
+        (middle,) = found.from_middle(1)
+        shared = middle.plane.frame_of_reference if middle.plane else ""
+        slices, more = axial_slices(self.instances, accept.axial, frame_of_reference=shared)
+        return (replace(middle, notes=(*found.notes, *more, *notes)), *slices)
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from cspine.accept import Accept
 from cspine.dicom.pixels import MAXIMUM_PIXELS
 from cspine.findings import Refusal, Source, Spacing
 from cspine.image import Facing, GreyScale, Image, Unit
 from cspine.plane import Plane
-from cspine.spec import Accept
 
 MAXIMUM_HEADER_BYTES = 16 << 20
 MAXIMUM_IMAGES = 256  # of a study: as many slices as a pipeline may judge

@@ -35,8 +35,8 @@ ALONG = ("CCL",)  # whose lines run along it, from body to body
 
 
 def draw_measurements(picture: Canvas, findings: Findings, to_display: Affine) -> None:
-    """Draw the lines of every measurement, then every landmark over them."""
-    for each in findings.measurements:
+    """Draw the lines of every measurement of this image, then every landmark over them."""
+    for each in _of_this_image(findings):
         _draw_lines(picture, each, to_display)
     for landmark in findings.landmarks:
         place = integers(to_display(np.array(landmark.position_px)))
@@ -46,18 +46,22 @@ def draw_measurements(picture: Canvas, findings: Findings, to_display: Affine) -
 
 def list_measurements(panel: Canvas, findings: Findings, y: int) -> int:
     """Write two lines a measurement from a height on, and return the height below them."""
-    for each in findings.measurements:
+    for each in _of_this_image(findings):
         colour = COLOURS.get(each.name, WHITE)
         cv2.rectangle(panel, (MARGIN, y - 19), (MARGIN + 8, y + 22), colour, -1)
         text(panel, each.name, (MARGIN + 22, y), 26, WHITE, weight=600)
-        value = f"{each.value:.1f} {each.unit}"
-        right = panel.shape[1] - MARGIN - text_width(value, 26, 600)
-        text(panel, value, (right, y), 26, colour, weight=600)
+        right = panel.shape[1] - MARGIN - text_width(each.shown, 26, 600)
+        text(panel, each.shown, (right, y), 26, colour, weight=600)
         if each.calibration is not None:
             text(panel, each.calibration, (MARGIN + 130, y - 1), 17, GREY)
         text(panel, each.definition, (MARGIN + 22, y + 22), 15, GREY)
         y += 62
     return y
+
+
+def _of_this_image(findings: Findings) -> list[Measurement]:
+    """Return what was measured on the image that findings are of: all but what is of a level."""
+    return [each for each in findings.measurements if each.level is None]
 
 
 def _draw_lines(picture: Canvas, each: Measurement, to_display: Affine) -> None:

@@ -19,8 +19,7 @@ def crop_map(disc: Disc, *, facing: Facing, stage: Classify | Grade) -> Affine:
 
     Columns run from front to back and rows down the spine, whichever way the face points.
     """
-    x, y = disc.down
-    back = np.array([y, -x]) if facing == "left" else np.array([-y, x])
+    back = disc.back(facing)
     rows, columns = stage.size_px
     step = stage.spacing_mm
     corner = (

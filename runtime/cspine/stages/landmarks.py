@@ -16,7 +16,7 @@ import numpy.typing as npt
 from cspine.backends import Array
 from cspine.errors import BackendError
 from cspine.findings import Landmark
-from cspine.spec import Landmarks
+from cspine.spec import Placing
 from cspine.transform import Affine, Points, rounded
 
 Values = npt.NDArray[np.float64]
@@ -50,7 +50,7 @@ class Placed:
         )
 
 
-def place(outputs: Mapping[str, Array], to_image: Affine, stage: Landmarks) -> Placed:
+def place(outputs: Mapping[str, Array], to_image: Affine, stage: Placing) -> Placed:
     """Return the landmarks that the network's maps show.
 
     Parameters

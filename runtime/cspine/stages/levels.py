@@ -40,6 +40,11 @@ class Disc:
     centre: Points
     down: Points
 
+    def back(self, facing: Facing) -> Points:
+        """Return the unit vector to the patient's back, at a right angle to the spine."""
+        x, y = self.down
+        return np.array([y, -x]) if facing == "left" else np.array([-y, x])
+
 
 @dataclass(frozen=True)
 class Spine:
