@@ -19,6 +19,8 @@ from cspine_bench.cases import SPLITS
 from cspine_phantom.ct.faults import FAULTS as CT_FAULTS
 from cspine_phantom.faults.film import FAULTS, UNFIT
 from cspine_phantom.imaging.aim import Header
+from cspine_phantom.mr.cases import KINDS as MR_KINDS
+from cspine_phantom.mr.cases import Kind as MrKind
 from cspine_phantom.mr.faults import FAULTS as MR_FAULTS
 
 _ARMS = ("input", "study", "pixels", "pydicom", "decoder")
@@ -134,8 +136,15 @@ def xray(faults: tuple[str, ...], unfit: int, header: Header, **wanted: Any) -> 
 
 @phantom.command()
 @_set_options(MR_FAULTS)
-def mr(faults: tuple[str, ...], unfit: int, **wanted: Any) -> None:
-    """Write a case set of sagittal MR studies of the neck, on all cores.
+@click.option(
+    "--disease",
+    type=click.Choice(MR_KINDS),
+    default="OPLL",
+    show_default=True,
+    help="One answer a patient, or a grade and a compression ratio a level.",
+)
+def mr(faults: tuple[str, ...], unfit: int, disease: MrKind, **wanted: Any) -> None:
+    """Write a case set of MR studies of the neck, on all cores.
 
     A study has sagittal T2 and T1 series, some have STIR, axial T2 and a localiser beside them.
     The same seed gives the same patients; different seeds give different ones.
@@ -144,10 +153,11 @@ def mr(faults: tuple[str, ...], unfit: int, **wanted: Any) -> None:
     Example:
       cspine phantom mr --patients 300 --unfit 5 --seed 7 -o build/mr-cases
       cspine phantom mr --splits train=500,calibration=24,tuning=50,test=300 --seed 8 -o build/mr
+      cspine phantom mr --disease stenosis --patients 300 --seed 9 -o build/stenosis
     """
     from cspine_phantom.mr.cases import write_splits
 
-    _written(write_splits, faults + MR_FAULTS * unfit, **wanted)
+    _written(partial(write_splits, kind=disease), faults + MR_FAULTS * unfit, **wanted)
 
 
 @phantom.command()

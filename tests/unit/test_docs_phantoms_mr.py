@@ -6,6 +6,15 @@ from pathlib import Path
 
 from cspine_phantom.mr.disease import READER_NOISE, ideal_auc
 from cspine_phantom.mr.faults import REFUSED
+from cspine_phantom.mr.grades import (
+    LEAN,
+    THRESHOLDS,
+    ideal_kappa,
+    readers_kappa,
+)
+from cspine_phantom.mr.grades import (
+    READER_NOISE as GRADE_NOISE,
+)
 from cspine_phantom.mr.scanners import SCANNERS, Scanner
 
 TEXT = (Path(__file__).parents[2] / "docs" / "phantoms.md").read_text()
@@ -46,3 +55,12 @@ def test_figures_of_the_label_are_those_of_the_code() -> None:
     flat = " ".join(TEXT.split())
     assert f"evidence read with an error of {READER_NOISE}: positive above 0" in flat
     assert f"has an AUC of {ideal_auc():.3f}, which no reader of the images exceeds" in flat
+
+
+def test_thresholds_and_kappas_of_grades_are_those_of_the_code() -> None:
+    assert [row[1] for row in rows("MR grades")] == ["", *(f"{each:g}" for each in THRESHOLDS)]
+    flat = " ".join(TEXT.split())
+    assert f"from {max(LEAN):g} at C5/6 to {min(LEAN):g} at both ends" in flat
+    assert f"the narrowness read with an error of {GRADE_NOISE}" in flat
+    assert f"has a quadratic kappa of {ideal_kappa():.3f}, and a second reader" in flat
+    assert f"a second reader one of {readers_kappa():.3f}" in flat

@@ -13,8 +13,10 @@ from cspine_bench.cases import read_cases
 from cspine_phantom.commands import mr
 from cspine_phantom.mr.cases import COLUMNS, write_splits
 from cspine_phantom.mr.disease import draw_disease
+from cspine_phantom.mr.graded import graded_phantom
 from cspine_phantom.mr.scanners import SCANNERS
 from cspine_phantom.mr.study import mr_phantom
+from cspine_phantom.patients import LEVELS
 from cspine_phantom.pool import FEW
 
 
@@ -33,7 +35,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 def test_the_table_names_every_study_and_its_truth(folder: Path) -> None:
     table = rows(folder)
-    assert tuple(table[0]) == COLUMNS
+    assert tuple(table[0]) == COLUMNS["OPLL"]
     assert [(row["split"], row["fault"]) for row in table] == [
         ("train", ""), ("train", "axial only"), ("train", "no T2"),
         ("test", ""), ("test", "axial only"), ("test", "no T2"),
@@ -105,3 +107,65 @@ def test_pixels_use_the_range_that_is_stated(folder: Path) -> None:
         ds = pydicom.dcmread(path)
         assert ds.pixel_array.max() < 2**ds.BitsStored
         assert np.percentile(ds.pixel_array, 99) > 60
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two studies that are to be graded and one that is to be refused."""
+    folder = tmp_path_factory.mktemp("graded")
+    write_splits(folder, splits={"test": 2}, seed=5, kind="stenosis", faults=["axial only"])
+    return folder
+
+
+def test_a_set_of_grades_names_what_each_level_has(graded: Path) -> None:
+    table = rows(graded)
+    assert tuple(table[0]) == COLUMNS["stenosis"]
+    for number, row in enumerate(table[:2]):
+        case = graded_phantom(seed=5, number=number, only=("ax T2",))
+        assert row["axials"] == case.axials.way == "parallel"
+        assert row["symptom"] == str(case.narrowing.symptom)
+        for level, grade, second, narrowness in zip(
+            LEVELS, case.narrowing.grades, case.narrowing.second, case.narrowing.narrowness,
+            strict=True,
+        ):  # fmt: skip
+            assert (row[f"grade {level}"], row[f"second grade {level}"]) == (
+                str(grade),
+                str(second),
+            )
+            assert (row[level], row[f"second {level}"]) == (
+                str(int(grade > 1)),
+                str(int(second > 1)),
+            )
+            assert float(row[f"severity {level}"]) == pytest.approx(narrowness, abs=1e-6)
+            cord = case.cords[level]
+            assert float(row[f"ratio {level}"]) == pytest.approx(cord.ratio, abs=1e-4)
+            assert float(row[f"tilt {level}"]) == pytest.approx(cord.tilt_deg, abs=0.01)
+        with (graded / row["cord"]).open(newline="", encoding="utf-8") as file:
+            places = {
+                (each["level"], each["point"]): [float(each[f"{axis}_mm"]) for axis in "xyz"]
+                for each in csv.DictReader(file)
+            }
+        assert len(places) == 6 * 5
+        assert places["C5/6", "disc"] == pytest.approx(case.discs["C5/6"], abs=1e-3)
+        assert places["C5/6", "left"] == pytest.approx(
+            case.cords["C5/6"].points_mm["left"], abs=1e-3
+        )
+    assert {key for key, value in table[2].items() if value} == {
+        "study", "patient", "site", "device", "sex", "age", "posture", "split", "fault",
+    }  # fmt: skip
+
+
+def test_a_set_of_grades_is_read_as_a_case_set(graded: Path) -> None:
+    cases = read_cases(graded, split="test", levels=LEVELS).cases
+    assert [len(case.labels) for case in cases] == [6, 6, 0]
+    assert [case.unfit for case in cases] == [None, None, "axial only"]
+    mask = cases[0].read_mask()
+    assert mask is not None
+    assert set(np.unique(mask)) == set(range(9))
+    shapes = {
+        (int(ds.Rows), int(ds.Columns))
+        for path in (graded / rows(graded)[0]["study"]).iterdir()
+        for ds in [pydicom.dcmread(path, stop_before_pixels=True)]
+        if ds.SeriesDescription == "PHANTOM sag T2"
+    }
+    assert shapes == {mask.shape}

@@ -103,7 +103,7 @@ def _plain(way: Course, rng: np.random.Generator) -> Canal:
         depth=way.depth, ligament=none, fat=way.fat, bulge=none, ossified=none,
         cord=smoothed(way.cord * rng.normal(1, 0.05), 5.0), ahead=way.ahead,
         side_mm=float(rng.normal(0, 0.8)), half_mm=float(rng.uniform(8.5, 10.0)), marrow=False,
-        oedema=None, flow=(),
+        oedema=(), flow=(),
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ _PLAIN = ["ORIGINAL", "PRIMARY", "OTHER"]
 
 def classic(patient: Patient, scanner: Scanner, series: Series, *, study: str) -> list[Dataset]:
     """Return the objects of a series, numbered in the order of its frames."""
-    shared = header(patient, scanner, series, modality="MR", study=study)
+    shared = header(patient, scanner, series, modality="MR", study=study, moved=series.moved)
     _state(shared, scanner, series)
     return [
         _instance(shared, patient, series, frame, number, study)

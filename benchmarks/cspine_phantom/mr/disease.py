@@ -38,11 +38,12 @@ THRESHOLD = 0.0
 
 _SHARES = (0.38, 0.29, 0.27, 0.06)  # round figures of the four types
 
-Stream = Literal["disease", "anatomy", "study", "picture", "files"]
+Stream = Literal["disease", "anatomy", "study", "picture", "files", "grades", "axials"]
 
 # The radiographs of a patient draw from the streams 0 to 3.
 _STREAMS: dict[Stream, int] = {
-    "disease": 16, "anatomy": 17, "study": 18, "picture": 19, "files": 20,
+    "disease": 16, "anatomy": 17, "study": 18, "picture": 19, "files": 20, "grades": 24,
+    "axials": 25,
 }  # fmt: skip
 
 

@@ -20,9 +20,8 @@ _CONTRAST = {"sag T2": "T2", "ax T2": "T2", "sag T1": "T1", "sag STIR": "STIR"}
 def enhanced(patient: Patient, scanner: Scanner, series: Series, *, study: str) -> list[Dataset]:
     """Return the one object of a series."""
     key = patient.identifier, study, series.number
-    ds = object_of(
-        header(patient, scanner, series, modality="MR", study=study), EnhancedMRImageStorage, key
-    )
+    shared = header(patient, scanner, series, modality="MR", study=study, moved=series.moved)
+    ds = object_of(shared, EnhancedMRImageStorage, key)
     pixels = np.stack([frame.pixels for frame in series.frames])
     ds.InstanceNumber = 1
     ds.NumberOfFrames = len(pixels)

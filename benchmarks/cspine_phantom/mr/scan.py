@@ -7,19 +7,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cspine_phantom.mr.axials import Axials
 from cspine_phantom.mr.disease import Disease, generator
 from cspine_phantom.mr.faults import Fault, spoil
 from cspine_phantom.mr.geometry import Stack, across, sagittal
+from cspine_phantom.mr.grades import Narrowing
 from cspine_phantom.mr.necks import neck
 from cspine_phantom.mr.receive import received
-from cspine_phantom.mr.scanners import LOCALISER, Protocol, Scanner, axial_of, stir_of
+from cspine_phantom.mr.scanners import LOCALISER, Protocol, Scanner, axial_of, close_of, stir_of
 from cspine_phantom.mr.series import TITLES, Series, Title, assemble
 from cspine_phantom.mr.slices import Signal, Wanted, signals
 from cspine_phantom.mr.tissue import Table, tissues
 from cspine_phantom.patients import Patient
 from cspine_phantom.volume.anatomy import Anatomy
 from cspine_phantom.volume.brain import brain
-from cspine_phantom.volume.lying import Vector, lie
+from cspine_phantom.volume.lying import Lying, Vector, lie
 from cspine_phantom.volume.tissue import LABEL
 
 _SHUFFLED = 0.5  # of all series: their frames are stored in no order
@@ -32,19 +34,26 @@ class _Planned:
     title: Title
     protocol: Protocol
     stacks: tuple[Stack, ...]
+    moved: Lying | None = None  # how the patient lay, if otherwise than before
 
 
 def scan(
     patient: Patient,
-    disease: Disease,
+    disease: Disease | Narrowing,
     scanner: Scanner,
     *,
+    axials: Axials | None = None,
     fault: Fault | None = None,
-    only: Title | None = None,
+    only: Sequence[Title] = TITLES,
 ) -> tuple[Series, ...]:
-    """Return the series of a patient in the order of their numbers, or only the one of a title.
+    """Return the series of a patient that are of some titles, in the order of their numbers.
 
     What a slice shows does not depend on which others are taken.
+
+    Parameters
+    ----------
+    axials
+        The axial T2 series of a study that is to be graded; by the habit of the site unless given.
     """
     # Streams of their own, so that a fault or a series more leaves the others' pixels as they were.
     study = generator(patient.seed, patient.number, stream="study")
@@ -54,8 +63,8 @@ def scan(
         anatomy = brain(patient, rng=generator(patient.seed, patient.number, stream="anatomy"))
     lying = lie(lain)
     tissue = tissues(scanner.field_t, severity=patient.severity, rng=rng)
-    planned = _planned(anatomy, scanner, fault, rng, coming)
-    planned = [each for each in planned if only in (None, each.title)]
+    planned = _planned(anatomy, scanner, axials, fault, rng, coming)
+    planned = [each for each in planned if each.title in only]
     tables = [tissue.signal(each.protocol.sequence) for each in planned]
     found = _signals(anatomy, planned, tables)
     picture = generator(patient.seed, patient.number, stream="picture")
@@ -76,15 +85,23 @@ def scan(
         series.append(
             assemble(
                 each.title, list(zip(each.stacks, images, strict=True)), each.protocol,
-                number=number, lying=lying, shuffle=order if shuffled else None,
+                number=number, lying=each.moved or lying, moved=each.moved is not None,
+                shuffle=order if shuffled else None,
             )
         )  # fmt: skip
     return tuple(sorted(series, key=lambda one: one.number))
 
 
+def lying_of(patient: Patient) -> Lying:
+    """Return how a patient lies while all series but a moved one are taken."""
+    study = generator(patient.seed, patient.number, stream="study")
+    return lie(study.spawn(2)[1])
+
+
 def _planned(
     anatomy: Anatomy,
     scanner: Scanner,
+    axials: Axials | None,
     fault: Fault | None,
     rng: np.random.Generator,
     coming: np.random.Generator,
@@ -96,14 +113,17 @@ def _planned(
         ("sag T2", _varied(scanner.t2, rng)), ("sag T1", _varied(scanner.t1, rng)),
         ("sag STIR", _varied(stir_of(scanner), rng)),
     ]  # fmt: skip
-    axial = _varied(axial_of(scanner), rng)
+    axial = _varied(axial_of(scanner) if axials is None else close_of(scanner), rng)
     titles = taken(scanner, fault, coming)
     planned = [
         _Planned(title, each, (_sagittal(each, scanner, roll, pitch, middle),))
         for title, each in sagittals
         if title in titles
     ]
-    if "ax T2" in titles:
+    if axials is not None:
+        stacks = axials.stacks(axial, anatomy, middle_mm=middle)
+        planned += [_Planned("ax T2", axial, stacks, axials.lying)] if stacks else []
+    elif "ax T2" in titles:
         planned.append(_Planned("ax T2", axial, _axials(axial, anatomy, middle)))
     if "localiser" in titles:
         planned.append(_Planned("localiser", LOCALISER, _three_planes(LOCALISER, middle)))

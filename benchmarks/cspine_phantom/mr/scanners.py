@@ -133,3 +133,12 @@ def axial_of(scanner: Scanner) -> Protocol:
         replace(scanner.t2.sequence, echo_ms=scanner.t2.sequence.echo_ms + 6.0),
         256, 256, 0.66, 3.0, 0.4, 3, (0.9, 0.75), 14.0,
     )  # fmt: skip
+
+
+def close_of(scanner: Scanner) -> Protocol:
+    """Return axial slices that a cord can be measured on; how many, each study says."""
+    t2 = scanner.t2
+    return replace(
+        axial_of(scanner), rows=240, columns=240, pixel_mm=round(0.3 + 0.45 * t2.pixel_mm, 3),
+        thickness_mm=min(t2.thickness_mm, 3.5), gap_mm=t2.gap_mm,
+    )  # fmt: skip

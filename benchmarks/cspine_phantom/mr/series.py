@@ -56,6 +56,8 @@ class Series:
         Series Number.
     spacing_mm
         Between the centres of neighbouring slices of one stack.
+    moved
+        Whether the patient was moved before it: its Frame of Reference is another.
     """
 
     title: Title
@@ -65,6 +67,7 @@ class Series:
     pixel_mm: float
     thickness_mm: float
     spacing_mm: float
+    moved: bool = False
 
 
 def assemble(
@@ -74,6 +77,7 @@ def assemble(
     *,
     number: int,
     lying: Lying,
+    moved: bool = False,
     shuffle: np.random.Generator | None,
 ) -> Series:
     """Return the series of some stacks; `shuffle` mixes its frames."""
@@ -100,4 +104,5 @@ def assemble(
         pixel_mm=first.pixel_mm,
         thickness_mm=first.thickness_mm,
         spacing_mm=first.spacing_mm,
+        moved=moved,
     )

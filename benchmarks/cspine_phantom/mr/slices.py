@@ -71,7 +71,8 @@ def signals(anatomy: Anatomy, wanted: Sequence[Wanted]) -> list[Signal]:
             for each in found
             if each.reach_mm[0] - STEP_MM < side_mm < each.reach_mm[1] + STEP_MM
         ]
-        labels = anatomy.plane(side_mm)
+        if takers:
+            labels = anatomy.plane(side_mm)
         for each in takers:
             each.take(labels, side_mm)
     return [each.signal() for each in found]
@@ -135,8 +136,6 @@ class _Sagittal:
 class _Sections:
     """Axial or coronal slices: a plane gives them one column each, the rest lies between."""
 
-    reach_mm = (-_FAR_MM - 60, _FAR_MM + 60)
-
     def __init__(self, anatomy: Anatomy, wanted: Wanted) -> None:
         stack = self._stack = wanted.stack
         self._table = wanted.table
@@ -151,6 +150,12 @@ class _Sections:
         self._pixels = np.rint(anatomy.pixel(points)).astype(np.intp)
         self._columns: list[Signal] = []
         self._sides: list[float] = []
+
+    @property
+    def reach_mm(self) -> tuple[float, float]:
+        half = self._stack.pixel_mm * self._stack.columns / 2 + _FAR_STEP_MM
+        left = float(self._stack.middle_mm[0])
+        return left - half, left + half
 
     def take(self, labels: LabelMap, side_mm: float) -> None:
         rows, columns = labels.shape

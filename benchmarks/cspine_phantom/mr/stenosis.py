@@ -12,6 +12,8 @@ from cspine_phantom.volume.column import Column
 from cspine_phantom.volume.course import course
 from cspine_phantom.volume.solid import bump, smoothed
 
+_BRIGHT = 0.26  # half of what is bright of a cord, in its thickness
+
 
 def canal(column: Column, disease: Disease, *, rng: np.random.Generator) -> Canal:
     """Return the canal of a column and what a disease has made of it."""
@@ -19,20 +21,7 @@ def canal(column: Column, disease: Disease, *, rng: np.random.Generator) -> Cana
     along = way.along
     loss = _losses(disease, rng)
     ossified = _ossified(disease, along, way.bodies, way.discs, rng)
-    bulge, yellow = np.zeros_like(along), np.zeros_like(along)
-    for index, place in enumerate(way.discs):
-        size = max(loss[index], 0.35)
-        bulge += size * np.exp(-0.5 * ((along - place) / (2.2 + 0.15 * size)) ** 2)
-        thick = 1.6 + (0.38 * loss[index] if index < 6 else 0.0)
-        yellow += thick * bump(along, place + 1.0, 5.5, edge_mm=4.0)
-    made = Canal(
-        wall=way.wall, outwards=way.outwards, along=along, bodies=way.bodies, discs=way.discs,
-        depth=way.depth, ligament=yellow, fat=way.fat, bulge=bulge, ossified=ossified,
-        cord=smoothed(way.cord * rng.normal(1, 0.05), 5.0), ahead=way.ahead,
-        side_mm=float(rng.normal(0, 1.2)), half_mm=float(rng.uniform(6.5, 9.0)),
-        marrow=bool(rng.random() < 0.4), oedema=None, flow=_streaks(way.bodies, rng),
-    )  # fmt: skip
-    return _marked(made, rng)
+    return _marked(way.canal(loss, ossified, rng=rng), rng)
 
 
 def _losses(disease: Disease, rng: np.random.Generator) -> Depth:
@@ -73,19 +62,6 @@ def _ossified(
     return grown
 
 
-def _streaks(bodies: Depth, rng: np.random.Generator) -> tuple[tuple[float, float, float], ...]:
-    """Return place, half length and side (before or behind the cord) of flow voids."""
-    count = int(rng.integers(1, 5))
-    return tuple(
-        (
-            float(rng.uniform(bodies[0] - 25, bodies[9])),
-            float(rng.uniform(6, 22)),
-            float(rng.choice([-1.0, 1.0])),
-        )
-        for _ in range(count)
-    )
-
-
 def _marked(made: Canal, rng: np.random.Generator) -> Canal:
     """Return the canal with a bright cord where it is pressed flat, in some."""
     front, back = made.cord_at(0.0)
@@ -93,4 +69,4 @@ def _marked(made: Canal, rng: np.random.Generator) -> Canal:
     inside = (made.along > made.bodies[1]) & (made.along < made.bodies[6])
     flattest = np.where(inside, left, 2.0).argmin()
     bright = rng.random() < np.clip(2.5 * (0.9 - left[flattest]), 0, 0.8)
-    return replace(made, oedema=float(made.along[flattest]) if bright else None)
+    return replace(made, oedema=((float(made.along[flattest]), _BRIGHT),) if bright else ())

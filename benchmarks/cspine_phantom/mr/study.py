@@ -12,7 +12,7 @@ from cspine_phantom.mr.enhanced import enhanced
 from cspine_phantom.mr.faults import Fault
 from cspine_phantom.mr.scan import scan
 from cspine_phantom.mr.scanners import SCANNERS, Scanner
-from cspine_phantom.mr.series import Series, Title
+from cspine_phantom.mr.series import TITLES, Series, Title
 from cspine_phantom.patients import Patient, draw_patient
 
 
@@ -50,7 +50,7 @@ def mr_phantom(
     """
     patient, disease = draw_patient(seed, number), draw_disease(seed, number)
     scanner = SCANNERS[patient.site]
-    series = scan(patient, disease, scanner, fault=fault, only=only)
+    series = scan(patient, disease, scanner, fault=fault, only=(only,) if only else TITLES)
     study = f"mr {fault or 'neck'}"
     write = enhanced if scanner.enhanced else classic
     datasets = tuple(ds for each in series for ds in write(patient, scanner, each, study=study))

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cspine.spec import Classifier, Classify
+from cspine.spec import Classifier, Classify, Cord
 from cspine.transform import map_grey
 from cspine_bench.metrics.auc import auc
 from cspine_export.architecture import build_network
@@ -54,7 +54,7 @@ def train_classifier(stage: Classify, data: Samples, held: Samples, recipe: Reci
 
 
 def varied(
-    crops: Halves, stage: Classifier, rng: np.random.Generator, noise: float
+    crops: Halves, stage: Classifier | Cord, rng: np.random.Generator, noise: float
 ) -> npt.NDArray[np.float32]:
     """Return crops as other devices would have shown them, in the grey levels of the stage."""
     shown = crops.astype(np.float32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -13,10 +15,24 @@ from cspine_export.architecture import build_network
 from cspine_phantom.training.augment import draw_move, rescanned
 from cspine_phantom.training.fit import Tensor, Trained, fit, forward, predict
 from cspine_phantom.training.recipe import Recipe
-from cspine_phantom.training.tensors import Samples
+from cspine_phantom.training.tensors import Halves
 
 
-def train_localiser(stage: Segment, data: Samples, held: Samples, recipe: Recipe) -> Trained:
+class Masked(Protocol):
+    """Images and their label maps, shape (images, rows, columns)."""
+
+    @property
+    def images(self) -> Halves:
+        """What the network looks at."""
+        ...
+
+    @property
+    def masks(self) -> npt.NDArray[np.uint8]:
+        """What it is to say."""
+        ...
+
+
+def train_localiser(stage: Segment, data: Masked, held: Masked, recipe: Recipe) -> Trained:
     """Fit the localiser and report its Dice on the tuning patients, label by label."""
     rng = np.random.default_rng([recipe.seed, 2])
     classes = len(stage.labels)

@@ -35,8 +35,11 @@ class Recipe:
         Slices of each of them, half of them the narrowest.
     canal_heads
         Patients whose head was scanned, for the detector of the canal; half as many to tune it.
-    landmark_sigma_mm
-        Standard deviation of the Gaussian about a landmark that its map should show.
+    landmark_sigma_mm, cord_sigma_mm
+        Standard deviation of the Gaussian about a landmark, and about an end of the cord's
+        diameters, that its map should show.
+    graded_patients, graded_tuning
+        Patients with worn discs whose MR the networks are fitted to, and tuned on.
     """
 
     seed: int = 20261121
@@ -68,6 +71,14 @@ class Recipe:
     canal_batch: int = 8
     grading_steps: int = 1200
     grading_batch: int = 48
+    graded_patients: int = 320
+    graded_tuning: int = 80
+    bone_steps: int = 240
+    grade_steps: int = 500
+    grade_batch: int = 48
+    cord_steps: int = 400
+    cord_batch: int = 24
+    cord_sigma_mm: float = 0.6
     screen_clean: int = 1300
     screen_of_each: int = 110
     screen_epochs: int = 13

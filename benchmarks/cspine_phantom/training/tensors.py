@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from cspine.dicom.read import read_image
 from cspine.findings import Refused
 from cspine.image import Facing, Image
-from cspine.spec import Classify, Levels, PipelineSpec, Segment
+from cspine.spec import Classify, Grade, Levels, PipelineSpec, Segment
 from cspine.stages.classify import classify_feeds, crop_map
 from cspine.stages.frame import frame_feeds, frame_map
 from cspine.stages.levels import Disc, Spine, find_spine
@@ -100,21 +101,21 @@ def _sample(spec: PipelineSpec, variants: int, job: tuple[int, int, Fault | None
     to_image = frame_map(image, segment)
     frame = frame_feeds(image, to_image, segment)["image"][:, 0].astype(np.float16)
     mask = sample_labels(_seen(study), to_image, size_px=segment.size_px)
-    spine = None if fault else _spine(mask, image, spec)
+    spine = None if fault else spine_of(mask, image, spec)
     discs = [disc for disc in spine.discs if disc.label in study.labels] if spine else []
     crops = np.empty((len(discs), variants, *spec.only(Classify).size_px), np.float16)
     if spine and discs:
         jitter = np.random.default_rng([seed, number, 1])
         from_mm = to_image @ zoom(1 / segment.spacing_mm)
         for variant in range(variants):
-            maps = _maps(discs, spine.facing, spec.only(Classify), jitter if variant else None)
+            maps = crop_maps(discs, spine.facing, spec.only(Classify), jitter if variant else None)
             maps = [from_mm @ to_mm for to_mm in maps]
             crops[:, variant] = classify_feeds(image, maps, spec.only(Classify))["image"][:, 0]
     labels = np.array([study.labels[disc.label] for disc in discs], np.float32)
     return Samples(frame, mask[None], crops, labels)
 
 
-def _spine(mask: LabelMap, image: Image, spec: PipelineSpec) -> Spine | None:
+def spine_of(mask: LabelMap, image: Image, spec: PipelineSpec) -> Spine | None:
     """Find the spine in the true label map; none where the frame cuts it off."""
     segment: Segment = spec.only(Segment)
     try:
@@ -138,10 +139,13 @@ def _seen(study: Phantom) -> LabelMap:
     return np.where(bodies, 0, study.mask).astype(np.uint8)
 
 
-def _maps(
-    discs: list[Disc], facing: Facing, stage: Classify, jitter: np.random.Generator | None
+def crop_maps(
+    discs: Sequence[Disc],
+    facing: Facing,
+    stage: Classify | Grade,
+    jitter: np.random.Generator | None,
 ) -> list[Affine]:
-    """Return the map of each level's crop to millimetres."""
+    """Return the map of each level's crop to millimetres; jittered, as a localiser may err."""
     maps = []
     for disc in discs:
         placed = _jittered(disc, jitter) if jitter else disc

@@ -18,11 +18,12 @@ from typing import Any
 
 import torch
 
-from cspine.accept import Film, Stack
+from cspine.accept import Film, Stack, Stacks
 from cspine.errors import ModelError, did_you_mean, missing_extra
 from cspine.files import write_atomic
 from cspine.spec import (
     Classify,
+    Cord,
     Detect,
     Grade,
     Landmarks,
@@ -31,7 +32,16 @@ from cspine.spec import (
     Segment,
     Slices,
 )
-from cspine_phantom.training import canals, detector, grades, landmarks, screening, slices, tensors
+from cspine_phantom.training import (
+    canals,
+    detector,
+    graded,
+    grades,
+    landmarks,
+    screening,
+    slices,
+    tensors,
+)
 from cspine_phantom.training.classifier import train_classifier
 from cspine_phantom.training.fit import Trained, save_weights
 from cspine_phantom.training.localiser import train_localiser
@@ -68,6 +78,9 @@ TRAINERS: dict[tuple[type, type], Trainer] = {
     (Stack, Slices): Trainer(slices.stacks, slices.train_slices),
     (Stack, Detect): Trainer(canals.canals, detector.train_detector, needs="torchvision"),
     (Stack, Grade): Trainer(canals.canals, grades.train_grades),
+    (Stacks, Segment): Trainer(graded.studies, graded.train_bones),
+    (Stacks, Grade): Trainer(graded.studies, graded.train_grades),
+    (Stacks, Cord): Trainer(graded.studies, graded.train_cords),
 }
 """By what a pipeline accepts and the kind of stage."""
 
@@ -96,8 +109,7 @@ def train(
     OSError
         If the folder cannot be written.
     """
-    trained = [stage for stage in spec.networks if spec.trained(stage) is stage]
-    known = [stage.id for stage in trained]
+    known = [stage.id for stage in spec.trainings]
     for name in stages:
         if name not in known:
             raise ModelError(
@@ -106,7 +118,7 @@ def train(
             )
     facts = {"pipeline": spec.name, "recipe": asdict(recipe), "torch": torch.__version__}
     log = _note(folder, facts)
-    chosen = [stage for stage in trained if stage.id in (stages or known)]
+    chosen = [stage for stage in spec.trainings if stage.id in (stages or known)]
     trainers = {stage.id: TRAINERS[type(spec.accept), type(stage)] for stage in chosen}
     for trainer in trainers.values():
         if trainer.needs and not find_spec(trainer.needs):  # said before phantoms are made

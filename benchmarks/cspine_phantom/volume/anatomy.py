@@ -11,14 +11,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine_phantom.patients import Patient
+from cspine_phantom.patients import VERTEBRAE, Patient
 from cspine_phantom.scene.shapes import Points
 from cspine_phantom.volume.bones import arches, bodies
 from cspine_phantom.volume.canal import Canal
 from cspine_phantom.volume.column import Column
 from cspine_phantom.volume.head import head, stem
 from cspine_phantom.volume.soft import envelope, nape, throat
-from cspine_phantom.volume.solid import Drawn, Solids
+from cspine_phantom.volume.solid import Drawn, Solids, masked
 
 LabelMap = NDArray[np.uint8]
 
@@ -56,12 +56,18 @@ class Anatomy:
     sections
         Where axial slices are taken: (2,) position and the angle by which they rise to the back,
         radians.
+    discs
+        The same of the middles of the discs C2/3 to C7/T1.
+    bones
+        C2 to T1 and their arches, labelled as on a radiograph.
     """
 
     parts: tuple[Part, ...]
     scale: float
     centre: Points
     sections: tuple[tuple[Points, float], ...]
+    discs: tuple[tuple[Points, float], ...] = ()
+    bones: tuple[Part, ...] = ()
 
     def plane(self, side_mm: float) -> LabelMap:
         """Return the labels of a sagittal plane, (rows, columns) at `PITCH_MM`."""
@@ -112,9 +118,16 @@ def assemble(
     for upper, lower in pairwise(own.poses[1:6]):
         at = (upper.centre + lower.centre) / 2 + np.array([8.0, 0.0])
         sections.append(((at - centre) * patient.scale, (upper.lean + lower.lean) / 2))
+    discs = []
+    for upper, lower in pairwise(own.poses[: len(VERTEBRAE)]):
+        ends = [*upper.place([(0.0, upper.half_height)]), *lower.place([(0.0, -lower.half_height)])]
+        at = np.mean(ends, axis=0)
+        discs.append(((at - centre) * patient.scale, (upper.lean + lower.lean) / 2))
     return Anatomy(
         parts=(Solids(behind), *arched, canal, Solids(before)),
         scale=patient.scale,
         centre=centre,
         sections=tuple(sections),
+        discs=tuple(discs),
+        bones=(masked(behind), masked(before)),
     )

@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from cspine_phantom.patients import VERTEBRAE
 from cspine_phantom.scene import vertebra
-from cspine_phantom.scene.shapes import Points, Pose, ellipse, rounded
+from cspine_phantom.scene.shapes import POSTERIOR, Points, Pose, ellipse, rounded
 from cspine_phantom.volume.canal import Canal
 from cspine_phantom.volume.column import Column
 from cspine_phantom.volume.solid import Solid, shrunk
@@ -25,6 +26,7 @@ def arches(column: Column, *, rng: np.random.Generator) -> list[Solid]:
     solids: list[Solid] = []
     for index, (pose, canal_mm) in enumerate(zip(column.poses, column.canal_mm, strict=True)):
         w, h = pose.half_depth, pose.half_height
+        mask = POSTERIOR if index < len(VERTEBRAE) else 0
         process = vertebra.arch(
             pose,
             canal_mm=canal_mm,
@@ -36,13 +38,13 @@ def arches(column: Column, *, rng: np.random.Generator) -> list[Solid]:
         for middle, back in ((4.5, 0.97), (7.5, 0.86), (10.5, 0.72)):
             at = (w + back * canal_mm + 2.0, 0.45 * h)
             lamina = pose.place(ellipse(at, radii=(2.4, 0.85 * h + 1.0), turn_deg=-14))
-            solids += _bone(lamina, middle_mm=middle, half_mm=2.6, power=4.0)
+            solids += _bone(lamina, middle_mm=middle, half_mm=2.6, power=4.0, mask=mask)
         pillar = pose.place(_pillar(pose))
         solids += _bone(pillar, middle_mm=16.0, half_mm=6.5, power=6.0, cortex_mm=0.8)
         root = pose.place([(w - 2.0, -0.55 * h), (w + 4.0, -0.5 * h), (w + 4.0, 0.25 * h),
                            (w - 2.0, 0.3 * h)])  # fmt: skip
         solids += _bone(rounded(root), middle_mm=11.5, half_mm=2.8, power=4.0)
-        solids += _bone(process, half_mm=3.6 if index else 5.0, power=3.0, cortex_mm=0.7)
+        solids += _bone(process, half_mm=3.6 if index else 5.0, power=3.0, cortex_mm=0.7, mask=mask)
     return [*solids, *_atlas(column)]
 
 
@@ -88,8 +90,9 @@ def bodies(column: Column, canal: Canal, *, rng: np.random.Generator) -> list[So
         anchor = pose.place([(0.35 * pose.half_depth, 0.0)])[0]
         marrow = FIRST_BODY + index
         solids += _bone(
-            outline, half_mm=half, power=5.0, label=marrow, anchor=anchor, cortex_mm=0.6
-        )
+            outline, half_mm=half, power=5.0, label=marrow, anchor=anchor, cortex_mm=0.6,
+            mask=index + 1 if index < len(VERTEBRAE) else 0,
+        )  # fmt: skip
         if index:
             vein = rounded(pose.place([(0.45 * pose.half_depth, 0.2), (pose.half_depth - 1.0, -0.8),
                                        (pose.half_depth - 1.0, 1.2)]))  # fmt: skip
@@ -140,11 +143,12 @@ def _bone(
     label: int = LABEL["marrow"],
     anchor: Points | None = None,
     cortex_mm: float = _CORTEX_MM,
+    mask: int = 0,
 ) -> list[Solid]:
-    """Return cortex and the marrow in it."""
+    """Return cortex and the marrow in it; a label map of bones shows both as one."""
     inner = shrunk(outline, cortex_mm)
     thinner = max(half_mm - cortex_mm, 0.5)
     return [
-        Solid(outline, LABEL["bone"], middle_mm, half_mm, power, anchor),
+        Solid(outline, LABEL["bone"], middle_mm, half_mm, power, anchor, mask=mask),
         Solid(inner, label, middle_mm, thinner, power, anchor),
     ]

@@ -14,6 +14,9 @@ from cspine_phantom.volume.tissue import LABEL
 Depth = NDArray[np.float64]
 """(n,) millimetres behind the line along the back of the bodies."""
 
+GAP_MM = 0.3
+"""Fluid that is left on each side of a compressed cord."""
+
 _SAC_HALF_MM = 9.8
 _CORD_HALF_MM = 6.4
 CANAL_HALF_MM = 12.5
@@ -22,8 +25,9 @@ CANAL_HALF_MM = 12.5
 _BULGE_HALF_MM = 9.5
 _CORTEX_MM = 1.2  # of an ossification with marrow in it
 _LEAST_CORD_MM = 2.6
+_BRIGHT_HALF_MM = 7.0  # along the canal, of what is bright
+_BRIGHT_SIDE_MM = 3.0
 _STREAM_MM = 1.9  # of fluid that has room for a streak in it
-_GAP_MM = 0.3  # of fluid that is left on each side of a compressed cord
 
 
 def part_of_depth(side_mm: float) -> float:
@@ -55,7 +59,7 @@ class Canal:
     marrow
         Whether a thick ossification holds marrow.
     oedema
-        Where the cord is bright on T2, None if nowhere.
+        Places where the cord is bright on T2, and half of what is bright there, in its thickness.
     flow
         Place, half length and side (-1 before the cord, 1 behind it) of streaks of fluid that
         moves.
@@ -76,7 +80,7 @@ class Canal:
     side_mm: float
     half_mm: float
     marrow: bool
-    oedema: float | None
+    oedema: tuple[tuple[float, float], ...]
     flow: tuple[tuple[float, float, float], ...]
 
     def line(self, depth: Depth) -> Points:
@@ -110,14 +114,17 @@ class Canal:
         """Return front and back of the cord; where there is too little room it is flat."""
         front, back = self.sac(0.0)
         room = back - front
-        thick = np.clip(room - 2 * _GAP_MM, _LEAST_CORD_MM, self.cord)
+        thick = np.clip(room - 2 * GAP_MM, _LEAST_CORD_MM, self.cord)
         thick = smoothed(thick, 1.5)
-        spare = np.maximum(room - thick, 2 * _GAP_MM)
+        spare = np.maximum(room - thick, 2 * GAP_MM)
         middle = front + self.ahead * spare + thick / 2
-        # What is flattened gives way to the sides.
-        wide = _CORD_HALF_MM * (1 + 0.25 * (1 - thick / self.cord))
-        half = thick / 2 * np.sqrt(np.maximum(1 - (side_mm / wide) ** 2, 0.0))
+        half = thick / 2 * np.sqrt(np.maximum(1 - (side_mm / self.cord_half(thick)) ** 2, 0.0))
         return middle - half, middle + half
+
+    def cord_half(self, thick: Depth) -> Depth:
+        """Return half of the cord's width where it is so thick: what is flattened is wider."""
+        half: Depth = _CORD_HALF_MM * (1 + 0.25 * (1 - thick / self.cord))
+        return half
 
     def cut(self, side_mm: float) -> list[Drawn]:
         """Return the canal of a sagittal plane so far to the left, in the order of drawing."""
@@ -181,17 +188,19 @@ class Canal:
         return drawn
 
     def _bright(self, front: Depth, back: Depth, side_mm: float) -> list[Drawn]:
-        if self.oedema is None or abs(side_mm) > 3.0:
+        if abs(side_mm) > _BRIGHT_SIDE_MM:
             return []
-        inside = np.abs(self.along - self.oedema) < 7.0
-        swell = np.sqrt(1 - ((self.along[inside] - self.oedema) / 7.0) ** 2)
-        middle = ((front + back) / 2)[inside]
-        half = 0.26 * (back - front)[inside] * swell
-        wall, out = self.wall[inside], self.outwards[inside]
-        outline = np.concatenate(
-            [wall + (middle - half)[:, None] * out, (wall + (middle + half)[:, None] * out)[::-1]]
-        )
-        return [Drawn(outline, LABEL["oedema"])]
+        drawn = []
+        for place, part in self.oedema:
+            inside = np.abs(self.along - place) < _BRIGHT_HALF_MM
+            swell = np.sqrt(1 - ((self.along[inside] - place) / _BRIGHT_HALF_MM) ** 2)
+            middle = ((front + back) / 2)[inside]
+            half = part * (back - front)[inside] * swell
+            wall, out = self.wall[inside], self.outwards[inside]
+            near = wall + (middle - half)[:, None] * out
+            far = wall + (middle + half)[:, None] * out
+            drawn.append(Drawn(np.concatenate([near, far[::-1]]), LABEL["oedema"]))
+        return drawn
 
     def _laminae(self, side_mm: float) -> Depth:
         return self.depth * part_of_depth(side_mm)

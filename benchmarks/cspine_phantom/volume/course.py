@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from cspine_phantom.scene.shapes import Points
-from cspine_phantom.volume.canal import Depth
+from cspine_phantom.volume.canal import Canal, Depth
 from cspine_phantom.volume.column import Column
-from cspine_phantom.volume.solid import curve, smoothed
+from cspine_phantom.volume.solid import bump, curve, smoothed
 
 _STEP_MM = 1.0
 
@@ -44,6 +44,40 @@ class Course:
     fat: Depth
     cord: Depth
     ahead: Depth
+
+    def worn(self, loss: Depth) -> tuple[Depth, Depth]:
+        """Return bulge and yellow ligament where each of the nine discs takes so many millimetres.
+
+        In front a disc takes all of it; behind it the yellow ligament is thicker by a part of it,
+        but not below T1.
+        """
+        bulge, yellow = np.zeros_like(self.along), np.zeros_like(self.along)
+        for index, place in enumerate(self.discs):
+            size = max(loss[index], 0.35)
+            bulge += size * np.exp(-0.5 * ((self.along - place) / (2.2 + 0.15 * size)) ** 2)
+            thick = 1.6 + (0.38 * loss[index] if index < 6 else 0.0)
+            yellow += thick * bump(self.along, place + 1.0, 5.5, edge_mm=4.0)
+        return bulge, yellow
+
+    def canal(self, loss: Depth, ossified: Depth, *, rng: np.random.Generator) -> Canal:
+        """Return the canal with its cord, none of it bright.
+
+        Parameters
+        ----------
+        loss
+            (9,) millimetres that each disc takes.
+        ossified
+            Thickness of the ligament along the course.
+        """
+        bulge, yellow = self.worn(loss)
+        return Canal(
+            wall=self.wall, outwards=self.outwards, along=self.along, bodies=self.bodies,
+            discs=self.discs, depth=self.depth, ligament=yellow, fat=self.fat, bulge=bulge,
+            ossified=ossified, cord=smoothed(self.cord * rng.normal(1, 0.05), 5.0),
+            ahead=self.ahead,
+            side_mm=float(rng.normal(0, 1.2)), half_mm=float(rng.uniform(6.5, 9.0)),
+            marrow=bool(rng.random() < 0.4), oedema=(), flow=_streaks(self.bodies, rng),
+        )  # fmt: skip
 
 
 def course(column: Column) -> Course:
@@ -85,3 +119,16 @@ def course(column: Column) -> Course:
         fat=np.interp(along, at, _FAT_MM), cord=np.interp(along, at, _CORD_MM),
         ahead=smoothed(np.interp(along, at[:4], _AHEAD), 4.0),
     )  # fmt: skip
+
+
+def _streaks(bodies: Depth, rng: np.random.Generator) -> tuple[tuple[float, float, float], ...]:
+    """Return place, half length and side (before or behind the cord) of flow voids."""
+    count = int(rng.integers(1, 5))
+    return tuple(
+        (
+            float(rng.uniform(bodies[0] - 25, bodies[9])),
+            float(rng.uniform(6, 22)),
+            float(rng.choice([-1.0, 1.0])),
+        )
+        for _ in range(count)
+    )

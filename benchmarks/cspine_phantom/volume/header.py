@@ -46,13 +46,17 @@ def header(
     *,
     modality: Literal["CT", "MR"],
     study: str,
+    moved: bool = False,
 ) -> Dataset:
-    """Return what the objects of a series share; `study` tells the patient's studies apart."""
+    """Return what the objects of a series share; `study` tells the patient's studies apart.
+
+    After a patient was `moved`, another Frame of Reference holds.
+    """
     key = patient.identifier, study
     ds = Dataset()
     ds.StudyInstanceUID = uid(*key, "study")
     ds.SeriesInstanceUID = uid(*key, series.number, "series")
-    ds.FrameOfReferenceUID = uid(*key, "frame of reference")
+    ds.FrameOfReferenceUID = uid(*key, "frame of reference", *["moved"] * moved)
     ds.PositionReferenceIndicator = ""
     ds.PatientName = f"PHANTOM^{patient.identifier}"
     ds.PatientID = patient.identifier

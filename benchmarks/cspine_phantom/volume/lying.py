@@ -20,7 +20,7 @@ Vector = NDArray[np.float64]
 class Lying:
     """How a patient lies in the scanner: one affine map from neck to patient coordinates."""
 
-    matrix: NDArray[np.float64]  # (3, 3), without reflection but for feet to head
+    matrix: NDArray[np.float64]  # (3, 3), orthogonal; its only reflection is feet to head
     middle_mm: Vector
 
     def place(self, point: Vector) -> Vector:
@@ -31,6 +31,16 @@ class Lying:
     def direct(self, direction: Vector) -> Vector:
         """Return a direction of the neck in patient coordinates."""
         turned: Vector = self.matrix @ direction
+        return turned
+
+    def placed_back(self, point: Vector) -> Vector:
+        """Return the point of the neck that has some patient coordinates."""
+        point_of_neck: Vector = self.matrix.T @ (point - self.middle_mm)
+        return point_of_neck
+
+    def directed_back(self, direction: Vector) -> Vector:
+        """Return a direction of the patient's coordinates in those of the neck."""
+        turned: Vector = self.matrix.T @ direction
         return turned
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,6 +34,8 @@ class Solid:
         (2,) what the outline shrinks to; its mean unless given.
     line_mm
         Above 0, the outline is an open line so wide and does not shrink.
+    mask
+        Value in a label map of bones, 0 for what is none of them.
     """
 
     outline: Points
@@ -43,6 +45,7 @@ class Solid:
     power: float = 4.0
     anchor: Points | None = None
     line_mm: float = 0.0
+    mask: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,11 @@ class Solids:
             )
             if left > 0.05
         ]
+
+
+def masked(solids: Sequence[Solid]) -> Solids:
+    """Return those of the solids that a label map of bones shows, labelled as it labels them."""
+    return Solids([replace(solid, label=solid.mask) for solid in solids if solid.mask])
 
 
 def shrunk(outline: Points, by_mm: float) -> Points:
