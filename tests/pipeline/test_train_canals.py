@@ -130,7 +130,7 @@ def test_the_detector_finds_bright_rings_and_nothing_where_there_is_none() -> No
         },
     )
     small = msgspec.structs.replace(stage, architecture=architecture)
-    recipe = Recipe(canal_steps=120, canal_batch=4)
+    recipe = Recipe(canal_steps=90, canal_batch=4)
     _, log = train_detector(small, Pair(SPEC, rings(60)), Pair(SPEC, rings(20)), recipe)
     assert log["tuning_slices"] == 16
     assert log["tuning_recall"] >= 0.9

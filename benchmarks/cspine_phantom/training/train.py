@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from cspine.accept import Film, Stack, Stacks
-from cspine.errors import ModelError, did_you_mean
+from cspine.errors import ModelError, did_you_mean, missing_extra
 from cspine.files import write_atomic
 from cspine.spec import (
     Classify,
@@ -60,10 +61,13 @@ class Trainer:
         share them.
     fit
         Called with the stage, both, and the recipe.
+    needs
+        A library of the extra ``zoo`` that it imports.
     """
 
     films: Callable[[PipelineSpec, Recipe], tuple[Any, Any]]
     fit: Callable[[Any, Any, Any, Recipe], Trained]
+    needs: str | None = None
 
 
 TRAINERS: dict[tuple[type, type], Trainer] = {
@@ -72,7 +76,7 @@ TRAINERS: dict[tuple[type, type], Trainer] = {
     (Film, Classify): Trainer(tensors.films, train_classifier),
     (Film, Landmarks): Trainer(landmarks.films, landmarks.train_landmarks),
     (Stack, Slices): Trainer(slices.stacks, slices.train_slices),
-    (Stack, Detect): Trainer(canals.canals, detector.train_detector),
+    (Stack, Detect): Trainer(canals.canals, detector.train_detector, needs="torchvision"),
     (Stack, Grade): Trainer(canals.canals, grades.train_grades),
     (Stacks, Segment): Trainer(graded.studies, graded.train_bones),
     (Stacks, Grade): Trainer(graded.studies, graded.train_grades),
@@ -101,7 +105,7 @@ def train(
     Raises
     ------
     ModelError
-        If the pipeline has no such network.
+        If the pipeline has no such network, or a library for its training is not installed.
     OSError
         If the folder cannot be written.
     """
@@ -116,6 +120,9 @@ def train(
     log = _note(folder, facts)
     chosen = [stage for stage in spec.trainings if stage.id in (stages or known)]
     trainers = {stage.id: TRAINERS[type(spec.accept), type(stage)] for stage in chosen}
+    for trainer in trainers.values():
+        if trainer.needs and not find_spec(trainer.needs):  # said before phantoms are made
+            raise ModelError(missing_extra(trainer.needs, "zoo"))
     for films in dict.fromkeys(trainer.films for trainer in trainers.values()):
         data, held = films(spec, recipe)
         for stage in chosen:
