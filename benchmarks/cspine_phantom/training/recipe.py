@@ -57,12 +57,12 @@ class Recipe:
     stack_variants: int = 4
     stack_steps: int = 600
     stack_batch: int = 32
-    graded_patients: int = 320
-    graded_tuning: int = 80
-    bone_steps: int = 240
-    grade_steps: int = 500
+    graded_patients: int = 200
+    graded_tuning: int = 60
+    bone_steps: int = 260
+    grade_steps: int = 240
     grade_batch: int = 48
-    cord_steps: int = 400
+    cord_steps: int = 200
     cord_batch: int = 24
     cord_sigma_mm: float = 0.6
     screen_clean: int = 1300
