@@ -48,20 +48,22 @@ check: $(READY)
 	$(BIN)/mypy
 	tests/other_pythons.sh
 
-bench: build/demo/xray.cspine build/sagittal/xray.cspine build/opll/mr.cspine
+bench: build/demo/xray.cspine build/sagittal/xray.cspine build/opll/mr.cspine build/ct/ct.cspine
 	tests/latency.sh $(BIN)/cspine build/demo/xray.cspine build/demo/studies/studies \
 	  benchmarks/records/$(RECORD)
 	tests/latency.sh $(BIN)/cspine build/sagittal/xray.cspine build/sagittal/studies/studies \
 	  benchmarks/records/$(RECORD)-xray-sagittal
 	tests/latency.sh $(BIN)/cspine build/opll/mr.cspine build/opll/studies/studies \
 	  benchmarks/records/$(RECORD)-mr-opll
+	tests/latency.sh $(BIN)/cspine build/ct/ct.cspine build/ct/studies/studies \
+	  benchmarks/records/$(RECORD)-ct-stenosis
 	$(BIN)/cspine phantom reading --record benchmarks/records/$(RECORD)-reading.json
 	$(BIN)/python -m pytest tests/bench --benchmark-enable --benchmark-only \
 	  --benchmark-json=benchmarks/records/$(RECORD)-stages.json
 
 # A patient of MR gives one answer where a film gives six. Margins of 0.02 on sensitivity and
 # specificity take 800: of 400 positive patients INT8 may lose two, and no set of 300 could pass.
-verify: build/demo/xray.cspine build/sagittal/xray.cspine build/opll/mr.cspine
+verify: build/demo/xray.cspine build/sagittal/xray.cspine build/opll/mr.cspine build/ct/ct.cspine
 	test -d build/locked || $(BIN)/cspine phantom xray --patients 300 --unfit 10 --header lying \
 	  --seed 1001 -o build/locked
 	tests/verify.sh $(BIN)/cspine build/demo/xray.cspine build/locked benchmarks/records/xray-compression
@@ -69,6 +71,9 @@ verify: build/demo/xray.cspine build/sagittal/xray.cspine build/opll/mr.cspine
 	test -d build/locked-mr || $(BIN)/cspine phantom mr --patients 800 --unfit 40 --seed 4004 \
 	  -o build/locked-mr
 	tests/verify.sh $(BIN)/cspine build/opll/mr.cspine build/locked-mr benchmarks/records/mr-opll
+	test -d build/locked-ct || $(BIN)/cspine phantom ct --patients 400 --unfit 40 --seed 5005 \
+	  -o build/locked-ct
+	tests/verify.sh $(BIN)/cspine build/ct/ct.cspine build/locked-ct benchmarks/records/ct-stenosis
 
 admission: build/demo/xray.cspine
 	$(BIN)/cspine phantom admission build/demo/xray.cspine --seed 2002 \
@@ -117,10 +122,12 @@ test-aarch64: build/demo/xray.cspine
 	PYTHON=$(abspath $(BIN)/python) tests/aarch64/run.sh build/demo
 	PYTHON=$(abspath $(BIN)/python) tests/aarch64/run.sh build/demo 1.23.2
 
-train: $(READY)
+# Torchvision's losses train the detector of CT.
+train: $(READY) $(ZOO)/.ready
 	$(BIN)/cspine phantom train xray-compression -o assets/xray-compression
 	$(BIN)/cspine phantom train xray-sagittal -o assets/xray-sagittal
 	$(BIN)/cspine phantom train mr-opll -o assets/mr-opll
+	$(ZOO)/bin/cspine phantom train ct-stenosis -o assets/ct-stenosis
 
 build/demo/xray.cspine: $(READY)
 	$(BIN)/cspine demo
@@ -130,6 +137,9 @@ build/sagittal/xray.cspine: $(READY)
 
 build/opll/mr.cspine: $(READY)
 	$(BIN)/cspine demo --pipeline mr-opll -o build/opll
+
+build/ct/ct.cspine: $(READY)
+	$(BIN)/cspine demo --pipeline ct-stenosis -o build/ct
 
 # PyTorch's CPU build where its index can be reached; the default wheel brings gigabytes of CUDA.
 $(READY): pyproject.toml requirements/locked.txt

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 import msgspec
@@ -15,6 +16,7 @@ from cspine.errors import ModelError
 from cspine.files import write_atomic
 from cspine.pipeline_file import load_spec, shipped_spec
 from cspine_bench.cases import SPLITS
+from cspine_phantom.ct.faults import FAULTS as CT_FAULTS
 from cspine_phantom.faults.film import FAULTS, UNFIT
 from cspine_phantom.imaging.aim import Header
 from cspine_phantom.mr.cases import KINDS as MR_KINDS
@@ -38,35 +40,77 @@ def _counts(
     return counts
 
 
+def _set_options(faults: Sequence[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add what every command that writes a case set is given."""
+    options = (
+        click.option("--patients", type=click.IntRange(1), help="Of one split."),
+        click.option("--seed", type=click.IntRange(0), required=True),
+        click.option("--split", type=click.Choice(SPLITS), default="test", show_default=True),
+        click.option(
+            "--splits",
+            callback=_counts,
+            metavar="SPLIT=PATIENTS,...",
+            help="Several splits at once, in place of --patients; none shares a patient with "
+            "another.",
+        ),
+        click.option(
+            "--fault",
+            "faults",
+            type=click.Choice(faults),
+            multiple=True,
+            help="Add one study with this fault; may be given several times.",
+        ),
+        click.option(
+            "--unfit",
+            type=click.IntRange(0),
+            default=0,
+            show_default=True,
+            help="Add so many studies of each fault that must be refused.",
+        ),
+        click.option("-o", "--output", type=click.Path(path_type=Path), required=True),
+        json_option,
+    )
+
+    def added(command: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return added
+
+
+def _written(
+    write: Callable[..., Path],
+    faults: Sequence[str],
+    *,
+    patients: int | None,
+    seed: int,
+    split: str,
+    splits: dict[str, int],
+    output: Path,
+    as_json: bool,
+) -> None:
+    """Write a case set and say where it is."""
+    if (patients is None) == (not splits):
+        raise click.UsageError("Give either --patients or --splits.")
+    if (output / "cases.csv").exists():
+        raise ModelError(f"{output}: holds a case set already; choose another place")
+    wanted = splits if patients is None else {split: patients}
+    path = write(output, splits=wanted, seed=seed, faults=faults, progress=counter("study"))
+    studies = sum(wanted.values()) + len(wanted) * len(faults)
+    if as_json:
+        emit_json({"cases": str(path), "studies": studies})
+    else:
+        click.echo(path)
+
+
 @click.group()
 def phantom() -> None:
     """Make simulated studies with exact truth, and train the reference checkpoints on them."""
 
 
 @phantom.command()
-@click.option("--patients", type=click.IntRange(1), help="Of one split.")
-@click.option("--seed", type=click.IntRange(0), required=True)
-@click.option("--split", type=click.Choice(SPLITS), default="test", show_default=True)
-@click.option(
-    "--splits",
-    callback=_counts,
-    metavar="SPLIT=PATIENTS,...",
-    help="Several splits at once, in place of --patients; none shares a patient with another.",
-)
-@click.option(
-    "--fault",
-    "faults",
-    type=click.Choice(FAULTS),
-    multiple=True,
-    help="Add one study with this fault; may be given several times.",
-)
-@click.option(
-    "--unfit",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Add so many studies of each fault that must be refused.",
-)
+@_set_options(FAULTS)
 @click.option(
     "--header",
     type=click.Choice(get_args(Header)),
@@ -74,19 +118,7 @@ def phantom() -> None:
     show_default=True,
     help="State part and view as they are, leave them out, or claim a lateral cervical film.",
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
-@json_option
-def xray(
-    patients: int | None,
-    seed: int,
-    split: str,
-    splits: dict[str, int],
-    faults: tuple[str, ...],
-    unfit: int,
-    header: Header,
-    output: Path,
-    as_json: bool,
-) -> None:
+def xray(faults: tuple[str, ...], unfit: int, header: Header, **wanted: Any) -> None:
     """Write a case set of lateral cervical radiographs, on all cores.
 
     The same seed gives the same patients; different seeds give different ones. A test that stays
@@ -99,51 +131,11 @@ def xray(
     """
     from cspine_phantom.cases import write_splits
 
-    faults += UNFIT * unfit
-    if (patients is None) == (not splits):
-        raise click.UsageError("Give either --patients or --splits.")
-    if (output / "cases.csv").exists():
-        raise ModelError(f"{output}: holds a case set already; choose another place")
-    wanted = splits if patients is None else {split: patients}
-    path = write_splits(
-        output,
-        splits=wanted,
-        seed=seed,
-        faults=faults,
-        header=header,
-        progress=counter("study"),
-    )
-    studies = sum(wanted.values()) + len(wanted) * len(faults)
-    if as_json:
-        emit_json({"cases": str(path), "studies": studies})
-    else:
-        click.echo(path)
+    _written(partial(write_splits, header=header), faults + UNFIT * unfit, **wanted)
 
 
 @phantom.command()
-@click.option("--patients", type=click.IntRange(1), help="Of one split.")
-@click.option("--seed", type=click.IntRange(0), required=True)
-@click.option("--split", type=click.Choice(SPLITS), default="test", show_default=True)
-@click.option(
-    "--splits",
-    callback=_counts,
-    metavar="SPLIT=PATIENTS,...",
-    help="Several splits at once, in place of --patients; none shares a patient with another.",
-)
-@click.option(
-    "--fault",
-    "faults",
-    type=click.Choice(MR_FAULTS),
-    multiple=True,
-    help="Add one study with this fault; may be given several times.",
-)
-@click.option(
-    "--unfit",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Add so many studies of each fault; all must be refused.",
-)
+@_set_options(MR_FAULTS)
 @click.option(
     "--disease",
     type=click.Choice(MR_KINDS),
@@ -151,19 +143,7 @@ def xray(
     show_default=True,
     help="One answer a patient, or a grade and a compression ratio a level.",
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
-@json_option
-def mr(
-    patients: int | None,
-    seed: int,
-    split: str,
-    splits: dict[str, int],
-    faults: tuple[str, ...],
-    unfit: int,
-    disease: MrKind,
-    output: Path,
-    as_json: bool,
-) -> None:
+def mr(faults: tuple[str, ...], unfit: int, disease: MrKind, **wanted: Any) -> None:
     """Write a case set of MR studies of the neck, on all cores.
 
     A study has sagittal T2 and T1 series, some have STIR, axial T2 and a localiser beside them.
@@ -177,20 +157,25 @@ def mr(
     """
     from cspine_phantom.mr.cases import write_splits
 
-    faults += MR_FAULTS * unfit
-    if (patients is None) == (not splits):
-        raise click.UsageError("Give either --patients or --splits.")
-    if (output / "cases.csv").exists():
-        raise ModelError(f"{output}: holds a case set already; choose another place")
-    wanted = splits if patients is None else {split: patients}
-    path = write_splits(
-        output, splits=wanted, seed=seed, kind=disease, faults=faults, progress=counter("study")
-    )
-    studies = sum(wanted.values()) + len(wanted) * len(faults)
-    if as_json:
-        emit_json({"cases": str(path), "studies": studies})
-    else:
-        click.echo(path)
+    _written(partial(write_splits, kind=disease), faults + MR_FAULTS * unfit, **wanted)
+
+
+@phantom.command()
+@_set_options(CT_FAULTS)
+def ct(faults: tuple[str, ...], unfit: int, **wanted: Any) -> None:
+    """Write a case set of CT studies of the neck, on all cores.
+
+    A study has thin axial slices, some have thick ones, a sagittal reformat and a scout beside
+    them. The same seed gives the same patients; different seeds give different ones.
+
+    \b
+    Example:
+      cspine phantom ct --patients 300 --unfit 5 --seed 7 -o build/ct-cases
+      cspine phantom ct --splits train=500,calibration=24,tuning=50,test=300 --seed 8 -o build/ct
+    """
+    from cspine_phantom.ct.cases import write_splits
+
+    _written(write_splits, faults + CT_FAULTS * unfit, **wanted)
 
 
 @phantom.command()
@@ -320,16 +305,18 @@ def train(pipeline: str, stages: tuple[str, ...], size: str, output: Path, as_js
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 @json_option
 def sheets(output: Path, as_json: bool) -> None:
-    """Write contact sheets of phantoms: of every site, by severity, of every fault, and of MR.
+    """Write contact sheets of phantoms: of every site, by severity, of every fault, of MR and CT.
 
     \b
     Example:
       cspine phantom sheets -o docs/images
     """
-    from cspine_phantom.mr.sheet import write_sheet
+    from cspine_phantom.ct import sheet as ct_sheet
+    from cspine_phantom.mr import sheet as mr_sheet
     from cspine_phantom.sheets import write_sheets
 
-    paths = (*write_sheets(output, progress=counter("film")), write_sheet(output))
+    films = write_sheets(output, progress=counter("film"))
+    paths = (*films, mr_sheet.write_sheet(output), ct_sheet.write_sheet(output))
     if as_json:
         emit_json({"sheets": [str(path) for path in paths]})
     else:

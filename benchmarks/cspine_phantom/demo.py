@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cspine.accept import Accept, Film, Stack
+from cspine.accept import Film, Stack, Stacks
 from cspine.commands.run import findings_table, write_outcome
 from cspine.device import this_device
 from cspine.dicom.select import read_all
@@ -18,6 +18,7 @@ from cspine.errors import ModelError
 from cspine.pipeline import Pipeline
 from cspine.pipeline_file import load_spec, shipped_spec
 from cspine.precision import choose, fp32, int8
+from cspine.spec import Detect
 from cspine_bench.accuracy.layout import report_summary, report_text
 from cspine_bench.accuracy.verdict import answered_levels, verify
 from cspine_bench.cases import read_cases
@@ -29,9 +30,11 @@ from cspine_calibration.estimate import DEFAULT
 from cspine_calibration.targets import TARGETS
 from cspine_export.export import export
 from cspine_phantom.cases import write_cases
+from cspine_phantom.ct.cases import write_cases as write_ct
+from cspine_phantom.ct.faults import TOLD as CT_TOLD
 from cspine_phantom.faults.film import FAULTS, UNFIT
-from cspine_phantom.mr.cases import write_cases as write_stacks
-from cspine_phantom.mr.faults import TOLD
+from cspine_phantom.mr.cases import write_cases as write_mr
+from cspine_phantom.mr.faults import TOLD as MR_TOLD
 
 # Seeds of the shipped checkpoints' training are 20261121 and 20261122: none of these patients.
 STUDY_SEED, CALIBRATION_SEED, TEST_SEED = 11, 12, 14
@@ -73,8 +76,8 @@ class Simulated:
     unfit: Sequence[str]
 
 
-SIMULATED: dict[type[Accept], Simulated] = {
-    Film: Simulated(
+SIMULATED: dict[tuple[type, str], Simulated] = {
+    (Film, "DX"): Simulated(
         name="xray",
         what="lateral cervical radiographs",
         unit="films",
@@ -85,19 +88,41 @@ SIMULATED: dict[type[Accept], Simulated] = {
         patients=400,
         unfit=UNFIT * 8,
     ),
-    Stack: Simulated(
+    (Stack, "MR"): Simulated(
         name="mr",
         what="MR of the neck, sagittal and other series,",
         unit="studies",
-        write=write_stacks,
-        write_test=write_stacks,
+        write=write_mr,
+        write_test=write_mr,
         shown=("brain",),
         calibrated=(),
         patients=400,
-        unfit=TOLD * 40,
+        unfit=MR_TOLD * 40,
+    ),
+    (Stack, "CT"): Simulated(
+        name="ct",
+        what="CT of the neck, axial and other series,",
+        unit="studies",
+        write=write_ct,
+        write_test=write_ct,
+        shown=("brain",),
+        calibrated=(),
+        patients=400,
+        unfit=CT_TOLD * 40,
+    ),
+    (Stacks, "MR"): Simulated(
+        name="mr",
+        what="MR of worn necks, sagittal, axial and other series,",
+        unit="studies",
+        write=partial(write_mr, kind="stenosis"),
+        write_test=partial(write_mr, kind="stenosis"),
+        shown=("brain",),
+        calibrated=(),
+        patients=200,
+        unfit=MR_TOLD * 40,
     ),
 }
-"""By what a pipeline accepts."""
+"""By what a pipeline accepts, and of which modality."""
 
 
 def run_demo(
@@ -115,7 +140,8 @@ def run_demo(
     checkpoints = _checkpoints(path, assets)
     _empty(folder)
 
-    shown = SIMULATED[type(load_spec(path).accept)]
+    accept = load_spec(path).accept
+    shown = SIMULATED[type(accept), accept.modality[0]]
     say(f"1 simulate: {shown.what} as DICOM, with truth; nothing here is clinical")
     shown.write(folder / "studies", patients=4, seed=STUDY_SEED, split="test", faults=shown.shown)
     shown.write(
@@ -142,7 +168,8 @@ def run_demo(
     tested = f"{shown.patients} sound {shown.unit} and {len(shown.unfit)} that must be refused"
     say(f"4 verify: INT8 against FP32 on {tested}, which nothing was fitted to\n")
     device = this_device()
-    locked = read_cases(folder / "test", split="test", levels=levels)
+    regions = bundle.spec.has(Detect)
+    locked = read_cases(folder / "test", split="test", levels=levels, regions=regions)
     report = verify(bundle, int8("onnxruntime", device), locked, threads=None)
     say(report_text(report))
 
@@ -189,7 +216,7 @@ def run_demo(
 def _checkpoints(pipeline: Path, assets: Path) -> dict[str, Path]:
     spec = load_spec(pipeline)
     folder = assets / spec.name
-    found = {stage.id: folder / f"{stage.id}.safetensors" for stage in spec.networks}
+    found = {stage.id: folder / f"{stage.id}.safetensors" for stage in spec.trainings}
     for path in found.values():
         if not path.is_file():
             raise ModelError(

@@ -30,6 +30,10 @@ VERBS = {
         "cspine_bench.accuracy.commands:verify",
         "INT8 against FP32: pass, fail or inconclusive.",
     ),
+    "folds": (
+        "cspine_bench.accuracy.folds_command:folds",
+        "Verdicts on the folds of a cross-validation, together.",
+    ),
     "bench": ("cspine_bench.latency.commands:bench", "Latency of INT8 and FP32, interleaved."),
     "inspect": ("cspine_calibration.inspect:inspect", "What is in a bundle, model or engine."),
     "diff": ("cspine.commands.diff:diff", "What changed from one bundle to another."),

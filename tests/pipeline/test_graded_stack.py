@@ -342,7 +342,9 @@ def test_commands_know_every_network(
     ):
         done = invoke(words)
         assert done.exit_code == 0, done.output
-    assert "detect, a stage of kind detect" in invoke(["inspect", made.path]).output
+    told = invoke(["inspect", made.path]).output
+    assert "detect, a stage of kind detect" in told
+    assert "-> deltas: float32 (batch, 256, 4)" in told
     assert table_path("detect") in made.manifest.files
 
 

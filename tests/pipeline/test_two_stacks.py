@@ -75,10 +75,13 @@ def labels(image: Array) -> Array:
 
 
 def ends(image: Array) -> Array:
-    """Tell front, back, left and right as the outermost of what is brightest."""
-    y, x = np.mgrid[: image.shape[2], : image.shape[3]]
-    ways = np.stack([-y, y, x, -x])
-    return np.where(image > 0.5, 3 * ways, -1000)
+    """Tell front, back, left and right as the outermost of what is brightest, near its axes."""
+    bright = image > 0.5
+    counts = np.maximum(bright.sum(axis=(2, 3), keepdims=True), 1)
+    y, x = (at * np.ones_like(image) for at in np.mgrid[: image.shape[2], : image.shape[3]])
+    v, u = (at - (at * bright).sum(axis=(2, 3), keepdims=True) / counts for at in (y, x))
+    ways = np.concatenate([-v - abs(u), v - abs(u), u - abs(v), -u - abs(v)], axis=1)
+    return np.where(bright, 3 * ways, -1000)
 
 
 def grades(image: Array) -> Array:
@@ -246,7 +249,7 @@ def test_stacks_along_discs_that_lean_apart_are_all_used(judge: Callable[[Any], 
     assert "Axial slices that are used: 9, in stacks: 3." in found.notes
 
 
-@pytest.mark.parametrize("tilt", [-15, 8])
+@pytest.mark.parametrize("tilt", [-15, 8, 30])
 def test_the_tilt_of_a_slice_is_said(judge: Callable[[Any], Outcome], tilt: float) -> None:
     found = judge(study(along("C5/6", tilt_deg=tilt))).findings
     said = [each.tilt_deg for each in found.measurements]
@@ -265,6 +268,12 @@ def test_neither_the_form_nor_the_shape_of_a_pixel_changes_a_ratio(
         ]
     flat = judge(study(along(*LEVELS, spacing=(0.6, 0.4)))).findings
     assert ratios(flat) == pytest.approx(ratios(whole.findings), abs=0.05)
+
+
+def test_a_coronal_series_is_not_axial(judge: Callable[[Any], Outcome]) -> None:
+    found = judge(study(along("C5/6", tilt_deg=70))).findings
+    assert found.measurements == ()
+    assert "Axial slices that are used: 0, in stacks: 0." in found.notes
 
 
 def test_a_cord_that_cannot_be_told_is_withheld(spec: PipelineSpec) -> None:

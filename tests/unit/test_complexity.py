@@ -19,8 +19,9 @@ from cspine.bundle import Bundle, emission_path, fp32_path, write_bundle
 from cspine.cli import cspine
 from cspine.complexity import Complexity, complexity
 from cspine.errors import ModelError
+from cspine.fields import Window
 from cspine.onnxfile import read_onnx
-from cspine.spec import Classify, Window
+from cspine.spec import Classify
 from cspine_calibration.datasheet import pixels, read_datasheet, sheets_text
 
 CONV, GEMM = 2 * 4 * 6 * 6 * 2 * 9, 2 * 144 * 3

@@ -72,6 +72,8 @@ def _noise(shaped: Filter, shape: tuple[int, ...], rng: np.random.Generator) -> 
 
 def _streaks(shape: tuple[int, ...], pixel_mm: float, rng: np.random.Generator) -> Units:
     """Return noise of unit standard deviation that is drawn out sideways."""
-    white = rng.standard_normal(shape, np.float32)
-    drawn = cv2.GaussianBlur(white, (0, 0), _STREAK_MM / pixel_mm, sigmaY=0.5 / pixel_mm)
+    step = max(1, int(_STREAK_MM / pixel_mm / 2))  # drawn no finer than it is
+    white = rng.standard_normal((shape[0], -(-shape[1] // step)), np.float32)
+    drawn = cv2.GaussianBlur(white, (0, 0), _STREAK_MM / (step * pixel_mm), sigmaY=0.5 / pixel_mm)
+    drawn = cv2.resize(drawn, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
     return np.asarray(drawn / drawn.std(), np.float32)

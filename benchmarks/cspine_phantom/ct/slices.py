@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine_phantom.ct.hounsfield import Table
-from cspine_phantom.volume.anatomy import Anatomy, LabelMap
+from cspine_phantom.volume.anatomy import PITCH_MM, Anatomy
 from cspine_phantom.volume.lying import Lying, Vector
 
 Units = NDArray[np.float32]
 """Hounsfield units."""
 
-_NEAR_MM, _FINE_MM, _COARSE_MM, _FAR_MM = 27.0, 0.5, 1.5, 96.0
+_NEAR_MM, _FINE_MM, _COARSE_MM, _FAR_MM = 27.0, 0.5, 2.0, 88.0
 
 
 @dataclass(frozen=True)
@@ -73,41 +73,39 @@ class Body:
             Planes of which a slice is the mean, through its thickness.
         """
         inside = ((np.arange(parts) + 0.5) / parts - 0.5) * stack.thickness_mm
+        turn = self.lying.matrix.T
+        across = np.arange(stack.columns, dtype=np.float32) * stack.pixel_mm
+        down = np.arange(stack.rows, dtype=np.float32)[:, None] * stack.pixel_mm
+        # From the first pixel of a slice, the same in all of them: to the left, and in a plane.
+        left, back, feet = (
+            across * np.float32(along) + down * np.float32(below)
+            for along, below in zip(turn @ stack.across, turn @ stack.down, strict=True)
+        )
+        column, row = back / np.float32(PITCH_MM), feet / np.float32(PITCH_MM)
         found = np.zeros((len(stack.offsets_mm), stack.rows, stack.columns), np.float32)
-        for index in range(len(found)):
+        for index, units in enumerate(found):
             for offset in inside:
-                found[index] += self._plane(
-                    stack, stack.origin(index) + offset * stack.normal, table
-                )
+                origin = stack.origin(index) + offset * stack.normal
+                first = turn @ (origin - self.lying.middle_mm)
+                x, y = self.anatomy.pixel(first[1:]).astype(np.float32)
+                units += self._plane(left + np.float32(first[0]), column + x, row + y, table)
         found /= parts
         return found
 
-    def _plane(self, stack: Stack, origin: Vector, table: Table) -> Units:
-        """Return a plane: the nearest label of a sagittal one, in between two of them."""
-        turn = self.lying.matrix.T
-        start = turn @ (origin - self.lying.middle_mm)
-        across, down = turn @ stack.across * stack.pixel_mm, turn @ stack.down * stack.pixel_mm
-        columns = np.arange(stack.columns)[None]
-        rows = np.arange(stack.rows)[:, None]
-        left, back, feet = (
-            start[axis] + columns * across[axis] + rows * down[axis] for axis in range(3)
-        )
-        place = self._plane_number(left)
-        nearer = place.astype(np.intp)
-        part = (place - nearer).astype(np.float32)
-        x, y = self.anatomy.pixel(np.stack([back, feet], axis=-1)).reshape(-1, 2).T
-        shape = self.labels.shape
-        x = np.clip(np.rint(x), 0, shape[2] - 1).astype(np.intp)
-        y = np.clip(np.rint(y), 0, shape[1] - 1).astype(np.intp)
-        flat = (nearer.ravel() * shape[1] + y) * shape[2] + x
-        labels: LabelMap = self.labels.reshape(-1)
-        one, other = table[labels[flat]], table[labels[flat + shape[1] * shape[2]]]
-        found: Units = (one + part.ravel() * (other - one)).reshape(left.shape)
-        return found
-
-    def _plane_number(self, left_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _plane(self, left_mm: Units, column: Units, row: Units, table: Table) -> Units:
+        """Return what lies at places of the label maps: of the two beside each, and between."""
         number = np.interp(left_mm, self.sides_mm, np.arange(len(self.sides_mm)))
-        return np.minimum(number, len(self.sides_mm) - 1 - 1e-6)
+        nearer = np.minimum(number, len(self.sides_mm) - 2).astype(np.int32)
+        part = (number - nearer).astype(np.float32)
+        _, rows, columns = self.labels.shape
+        x = np.clip(column + np.float32(0.5), 0, columns - 1).astype(np.int32)
+        y = np.clip(row + np.float32(0.5), 0, rows - 1).astype(np.int32)
+        flat = (nearer * np.int32(rows) + y) * np.int32(columns) + x
+        labels = self.labels.reshape(-1)
+        one = table.take(labels.take(flat))
+        flat += rows * columns
+        found: Units = one + part * (table.take(labels.take(flat)) - one)
+        return found
 
 
 def body(anatomy: Anatomy, lying: Lying) -> Body:

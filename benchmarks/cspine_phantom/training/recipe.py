@@ -29,6 +29,12 @@ class Recipe:
         Patients whose MR slices the network is fitted to, and tuned on.
     stack_variants
         Times that a stack is shown, all but the first moved.
+    canal_patients, canal_tuning
+        Patients whose CT slices the networks are fitted to, and tuned on.
+    canal_slices
+        Slices of each of them, half of them the narrowest.
+    canal_heads
+        Patients whose head was scanned, for the detector of the canal; half as many to tune it.
     landmark_sigma_mm, cord_sigma_mm
         Standard deviation of the Gaussian about a landmark, and about an end of the cord's
         diameters, that its map should show.
@@ -57,6 +63,14 @@ class Recipe:
     stack_variants: int = 4
     stack_steps: int = 600
     stack_batch: int = 32
+    canal_patients: int = 450
+    canal_tuning: int = 120
+    canal_slices: int = 14
+    canal_heads: int = 12
+    canal_steps: int = 700
+    canal_batch: int = 8
+    grading_steps: int = 1200
+    grading_batch: int = 48
     graded_patients: int = 200
     graded_tuning: int = 60
     bone_steps: int = 260

@@ -23,6 +23,7 @@ from cspine.files import write_atomic
 from cspine.spec import (
     Classify,
     Cord,
+    Detect,
     Grade,
     Landmarks,
     PipelineSpec,
@@ -30,7 +31,16 @@ from cspine.spec import (
     Segment,
     Slices,
 )
-from cspine_phantom.training import graded, landmarks, screening, slices, tensors
+from cspine_phantom.training import (
+    canals,
+    detector,
+    graded,
+    grades,
+    landmarks,
+    screening,
+    slices,
+    tensors,
+)
 from cspine_phantom.training.classifier import train_classifier
 from cspine_phantom.training.fit import Trained, save_weights
 from cspine_phantom.training.localiser import train_localiser
@@ -62,6 +72,8 @@ TRAINERS: dict[tuple[type, type], Trainer] = {
     (Film, Classify): Trainer(tensors.films, train_classifier),
     (Film, Landmarks): Trainer(landmarks.films, landmarks.train_landmarks),
     (Stack, Slices): Trainer(slices.stacks, slices.train_slices),
+    (Stack, Detect): Trainer(canals.canals, detector.train_detector),
+    (Stack, Grade): Trainer(canals.canals, grades.train_grades),
     (Stacks, Segment): Trainer(graded.studies, graded.train_bones),
     (Stacks, Grade): Trainer(graded.studies, graded.train_grades),
     (Stacks, Cord): Trainer(graded.studies, graded.train_cords),

@@ -167,6 +167,8 @@ def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
     for name, shape in _shapes(inferred).items():
         if not all(isinstance(each, int) for each in shape[1:]):
             raise UnusableGraphError(f"the shape of {name} cannot be told")
+    for value in inferred.graph.output:  # the only axis that is free, whatever inference calls it
+        value.type.tensor_type.shape.dim[0].dim_param = BATCH
     return inferred
 
 

@@ -63,7 +63,7 @@ def misaligned() -> Refused:
     return Refused(
         "MODEL_UNSURE",
         "The vertebrae found do not line up as a cervical spine does.",
-        remedy="Check that this is a lateral cervical radiograph; repeat it if so.",
+        remedy="Check that this is a lateral view of the cervical spine; repeat it if so.",
     )
 
 
@@ -72,7 +72,7 @@ def unsure(what: str) -> Refused:
     return Refused(
         "MODEL_UNSURE",
         f"{what[0].upper()}{what[1:]} cannot be found with confidence.",
-        remedy="Check that this is an upright lateral with C2 to C7 in view, near its middle.",
+        remedy="Check that this is an upright lateral view with C2 to C7 in view, near its middle.",
     )
 
 

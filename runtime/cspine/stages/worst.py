@@ -9,7 +9,7 @@ import numpy as np
 
 from cspine.findings import Refused
 from cspine.image import Image
-from cspine.spec import Worst
+from cspine.spec import Grade, Worst
 from cspine.stages.grade import Doubles, Graded, log_odds
 
 
@@ -61,15 +61,28 @@ def find_worst(graded: Graded, images: Sequence[Image], stage: Worst) -> Worsts:
         )
     order = np.argsort(_heights([images[crop.image] for crop in graded.crops]), kind="stable")
     ordered = graded.log_probabilities[order]
+    start, mean = worst_run(ordered, graded.stage, stage)
+    shown = start + int(log_odds(ordered[start : start + stage.adjacent], graded.stage).argmax())
+    return Worsts(tuple(order.tolist()), int(order[shown]), mean, graded, stage)
+
+
+def worst_run(log_probabilities: Doubles, grade: Grade, stage: Worst) -> tuple[int, Doubles]:
+    """Return where the worst neighbours begin, and the mean of what they say, shape (1, classes).
+
+    Parameters
+    ----------
+    log_probabilities
+        Of each class, shape (slices, classes), in the order of the slices; at least
+        ``stage.adjacent``.
+    """
     means = np.stack(
         [
-            np.logaddexp.reduce(ordered[start : start + stage.adjacent], axis=0)
-            for start in range(len(order) - stage.adjacent + 1)
+            np.logaddexp.reduce(log_probabilities[start : start + stage.adjacent], axis=0)
+            for start in range(len(log_probabilities) - stage.adjacent + 1)
         ]
     ) - np.log(stage.adjacent)
-    start = int(log_odds(means, graded.stage).argmax())
-    shown = start + int(log_odds(ordered[start : start + stage.adjacent], graded.stage).argmax())
-    return Worsts(tuple(order.tolist()), int(order[shown]), means[start, None], graded, stage)
+    start = int(log_odds(means, grade).argmax())
+    return start, means[start, None]
 
 
 def _heights(images: Sequence[Image]) -> Doubles:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pydicom
 
 from cspine.dicom.identity import distinct
@@ -23,6 +24,8 @@ def axial_slices(
 ) -> tuple[tuple[Image, ...], tuple[str, ...]]:
     """Decode every axial stack that is as wanted: one through the neck, or one along each disc.
 
+    Discs lean; what lies along one may be oblique, and is read as it is stored.
+
     Returns
     -------
     images
@@ -34,8 +37,12 @@ def axial_slices(
     slices: list[StackSlice] = []
     stacks = 0
     told: list[str] = []
-    for each in (candidate for candidate in found.stacks if candidate.view == "axial"):
-        lack = each.lacks(wanted) or _unlike(each, frame_of_reference) or _over(each, len(slices))
+    for each in filter(_across_the_neck, found.stacks):
+        lack = (
+            each.lacks_otherwise(wanted)
+            or _unlike(each, frame_of_reference)
+            or _over(each, len(slices))
+        )
         if not lack:
             try:
                 read = read_stack(each, wanted, range(len(each.frames)))
@@ -50,6 +57,12 @@ def axial_slices(
     if told:
         notes.append(f"Axial stacks that are not used: {'; '.join(dict.fromkeys(told))}.")
     return tuple(each.image for each in sorted(slices, key=_height)), tuple(notes)
+
+
+def _across_the_neck(candidate: Candidate) -> bool:
+    """Return whether slices lie nearer to axial than to another view, as along a leaning disc."""
+    normal = np.abs(candidate.frames[0].plane.normal)
+    return bool(normal.argmax() == 2)
 
 
 def _unlike(candidate: Candidate, frame_of_reference: str) -> str:

@@ -113,11 +113,15 @@ class Candidate:
 
     def lacks(self, wanted: WantedSeries, thinning: Thinning | None = None) -> str:
         """Return why it is not what is wanted; empty if it is."""
+        if self.view != wanted.orientation:
+            return f"not {wanted.orientation}"
+        return self.lacks_otherwise(wanted, thinning)
+
+    def lacks_otherwise(self, wanted: WantedSeries, thinning: Thinning | None = None) -> str:
+        """Return why it is not what is wanted, wherever it lies; empty if it is."""
         rows, columns = self.frames[0].shape
         count = len(self.judged(thinning))
         apart = f" every {thinning.every_mm:g} mm" if thinning else ""
-        if self.view != wanted.orientation:
-            return f"not {wanted.orientation}"
         if self.weighting != wanted.weighting:
             return f"not {wanted.weighting}"
         if count < wanted.minimum_slices:
