@@ -73,7 +73,7 @@ class Recipe:
     grading_batch: int = 48
     graded_patients: int = 200
     graded_tuning: int = 60
-    bone_steps: int = 260
+    bone_steps: int = 1200
     grade_steps: int = 240
     grade_batch: int = 48
     cord_steps: int = 200
