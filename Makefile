@@ -48,7 +48,8 @@ check: $(READY)
 	$(BIN)/mypy
 	tests/other_pythons.sh
 
-bench: build/demo/xray.cspine build/sagittal/xray.cspine build/opll/mr.cspine build/ct/ct.cspine
+bench: build/demo/xray.cspine build/sagittal/xray.cspine build/opll/mr.cspine build/ct/ct.cspine \
+  build/stenosis/mr.cspine
 	tests/latency.sh $(BIN)/cspine build/demo/xray.cspine build/demo/studies/studies \
 	  benchmarks/records/$(RECORD)
 	tests/latency.sh $(BIN)/cspine build/sagittal/xray.cspine build/sagittal/studies/studies \
@@ -57,13 +58,16 @@ bench: build/demo/xray.cspine build/sagittal/xray.cspine build/opll/mr.cspine bu
 	  benchmarks/records/$(RECORD)-mr-opll
 	tests/latency.sh $(BIN)/cspine build/ct/ct.cspine build/ct/studies/studies \
 	  benchmarks/records/$(RECORD)-ct-stenosis
+	tests/latency.sh $(BIN)/cspine build/stenosis/mr.cspine build/stenosis/studies/studies \
+	  benchmarks/records/$(RECORD)-mr-stenosis
 	$(BIN)/cspine phantom reading --record benchmarks/records/$(RECORD)-reading.json
 	$(BIN)/python -m pytest tests/bench --benchmark-enable --benchmark-only \
 	  --benchmark-json=benchmarks/records/$(RECORD)-stages.json
 
 # A patient of MR gives one answer where a film gives six. Margins of 0.02 on sensitivity and
 # specificity take 800: of 400 positive patients INT8 may lose two, and no set of 300 could pass.
-verify: build/demo/xray.cspine build/sagittal/xray.cspine build/opll/mr.cspine build/ct/ct.cspine
+verify: build/demo/xray.cspine build/sagittal/xray.cspine build/opll/mr.cspine build/ct/ct.cspine \
+  build/stenosis/mr.cspine
 	test -d build/locked || $(BIN)/cspine phantom xray --patients 300 --unfit 10 --header lying \
 	  --seed 1001 -o build/locked
 	tests/verify.sh $(BIN)/cspine build/demo/xray.cspine build/locked benchmarks/records/xray-compression
@@ -74,6 +78,10 @@ verify: build/demo/xray.cspine build/sagittal/xray.cspine build/opll/mr.cspine b
 	test -d build/locked-ct || $(BIN)/cspine phantom ct --patients 400 --unfit 40 --seed 5005 \
 	  -o build/locked-ct
 	tests/verify.sh $(BIN)/cspine build/ct/ct.cspine build/locked-ct benchmarks/records/ct-stenosis
+	test -d build/locked-stenosis || $(BIN)/cspine phantom mr --disease stenosis --patients 300 \
+	  --unfit 40 --seed 6006 -o build/locked-stenosis
+	tests/verify.sh $(BIN)/cspine build/stenosis/mr.cspine build/locked-stenosis \
+	  benchmarks/records/mr-stenosis
 
 admission: build/demo/xray.cspine
 	$(BIN)/cspine phantom admission build/demo/xray.cspine --seed 2002 \
@@ -128,6 +136,7 @@ train: $(READY) $(ZOO)/.ready
 	$(BIN)/cspine phantom train xray-sagittal -o assets/xray-sagittal
 	$(BIN)/cspine phantom train mr-opll -o assets/mr-opll
 	$(ZOO)/bin/cspine phantom train ct-stenosis -o assets/ct-stenosis
+	$(BIN)/cspine phantom train mr-stenosis -o assets/mr-stenosis
 
 build/demo/xray.cspine: $(READY)
 	$(BIN)/cspine demo
@@ -140,6 +149,9 @@ build/opll/mr.cspine: $(READY)
 
 build/ct/ct.cspine: $(READY)
 	$(BIN)/cspine demo --pipeline ct-stenosis -o build/ct
+
+build/stenosis/mr.cspine: $(READY)
+	$(BIN)/cspine demo --pipeline mr-stenosis -o build/stenosis
 
 # PyTorch's CPU build where its index can be reached; the default wheel brings gigabytes of CUDA.
 $(READY): pyproject.toml requirements/locked.txt

@@ -85,6 +85,12 @@ def headline(report: Report) -> list[str]:
     arm, found = report.reference, []
     if arm.levels:
         found.append(f"AUC {shown(arm.levels.auc)}")
+    if arm.grades and arm.grades.truth:
+        found.append(f"quadratic kappa {shown(arm.grades.truth.quadratic_kappa)}")
+    if arm.boxes:
+        found.append(f"canals found {shown(arm.boxes.recall)}")
+    if "ratio" in arm.values:
+        found.append(f"ratio, mean error {shown(arm.values['ratio'].mae)}")
     if arm.points:
         found.append(f"landmarks {brief(arm.points.error_mm)} mm")
     return [f"{arm.cases} patients", *found]
