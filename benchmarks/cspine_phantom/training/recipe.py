@@ -71,12 +71,12 @@ class Recipe:
     canal_batch: int = 8
     grading_steps: int = 1200
     grading_batch: int = 48
-    graded_patients: int = 320
-    graded_tuning: int = 80
-    bone_steps: int = 240
-    grade_steps: int = 500
+    graded_patients: int = 200
+    graded_tuning: int = 60
+    bone_steps: int = 1200
+    grade_steps: int = 240
     grade_batch: int = 48
-    cord_steps: int = 400
+    cord_steps: int = 200
     cord_batch: int = 24
     cord_sigma_mm: float = 0.6
     screen_clean: int = 1300
