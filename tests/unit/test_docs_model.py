@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cspine.files import sha256
+import card
 from cspine.pipeline_file import load_spec, shipped_spec
-from cspine.spec import Classify, Network, PipelineSpec, Screen
-from cspine_bench.accuracy.evidence import Report, read_evidence
-from cspine_bench.accuracy.figure import Figure
-from cspine_bench.accuracy.levels import LevelPerformance
+from cspine.spec import Classify, PipelineSpec, Screen
 
 ROOT = Path(__file__).parents[2]
 NAME = "xray-compression"
 PAGE = ROOT / "docs" / "models" / f"{NAME}.md"
 ASSETS = ROOT / "assets" / NAME
-RECORDS = ROOT / "benchmarks" / "records"
 MEGABYTES = 15.0  # of localiser and classifier together: what a clone should have to carry
 
-USE = """\
-For developing, testing and measuring a chain from a checkpoint to a device. **Not for diagnosis**,
-not for triage, not for any decision about a person: no regulator has cleared it, and it has never
-been shown an image of one. Its intended use, as the pipeline file states it and every result
-repeats, is that of a network which clinical data would have to train:
-"""
-DATA = """\
-Simulated lateral cervical radiographs and nothing else: [phantoms](../phantoms.md). Four sites with
-a system each, adults of both sexes, four postures. Prevalence, overlap of the classes and the best
-AUC that anyone can reach are known. No patient is in two of the sets below.
-"""
 TRAINING = """\
 Networks start from random weights. AdamW under a one-cycle schedule, forward passes in bfloat16,
 weights kept in float16. The localiser learns cross-entropy and Dice, the other two binary
@@ -67,19 +51,19 @@ def reference() -> str:
     """Return the card."""
     spec = load_spec(shipped_spec(NAME))
     log = json.loads((ASSETS / "train.json").read_bytes())
-    reports = verdicts(NAME)
+    reports = card.verdicts(NAME)
     return "\n".join(
         [
             f"# Model card: {NAME}\n",
             "Written by `python tests/unit/test_docs_model.py` from the pipeline file, the log of\n"
             "training and the verdicts on record.\n",
             f"{spec.title}: three networks, trained on simulated radiographs.\n",
-            f"## Intended use\n\n{USE}\n> {spec.intended_use}\n",
-            f"## Networks\n\n{networks(spec, log, assets=ASSETS)}",
-            f"## Data\n\n{DATA}\n{data(log)}",
+            f"## Intended use\n\n{card.USE}\n> {spec.intended_use}\n",
+            f"## Networks\n\n{card.networks(spec, log, assets=ASSETS)}",
+            f"## Data\n\n{card.FILMS}\n{data(log)}",
             f"## Training\n\n{TRAINING}\n{recipe(log)}",
             f"## On the tuning patients\n\n{tuning(spec, log)}",
-            f"## On the locked test\n\n{locked_figures(reports, FIELDS, answers='levels')}",
+            f"## On the locked test\n\n{card.locked_figures(reports, FIELDS, answers='levels')}",
             f"## Limits\n\n{LIMITS}",
             "## Make it again\n\n```sh\nmake train    # the checkpoints and their log\n"
             "make verify   # the verdicts\npython tests/unit/test_docs_model.py\n```\n\n"
@@ -87,39 +71,6 @@ def reference() -> str:
             "and writes a pipeline file beside it; no such checkpoint is shipped.\n",
         ]
     )
-
-
-def verdicts(pipeline: str) -> list[Report]:
-    """Return the verdicts on record of a pipeline, one a backend."""
-    return [read_evidence(path) for path in sorted((RECORDS / pipeline).glob("*.json"))]
-
-
-def networks(spec: PipelineSpec, log: dict[str, Any], *, assets: Path) -> str:
-    rows = []
-    for stage in spec.networks:
-        data = (assets / f"{stage.id}.safetensors").read_bytes()
-        rows.append(
-            [
-                f"`{stage.id}`",
-                architecture(stage),
-                f"{log[stage.id]['parameters'] / 1e6:.2f} M",
-                f"{len(data) / 1e6:.1f} MB",
-                f"{stage.size_px[0]} x {stage.size_px[1]} at {stage.spacing_mm:g} mm",
-                f"`{sha256(data)[:12]}`",
-            ]
-        )
-    return table(["stage", "network", "weights", "float16 file", "input", "SHA-256"], rows)
-
-
-def architecture(stage: Network) -> str:
-    arguments = stage.architecture.arguments
-    kind = stage.architecture.factory.partition(":")[2]
-    if kind == "ResNet":
-        layers = "-".join(map(str, arguments["layers"]))
-        return (
-            f"ResNet, {arguments['block']} blocks {layers}, from {arguments['block_inplanes'][0]}"
-        )
-    return f"{kind}, filters {'-'.join(map(str, arguments['filters']))}"
 
 
 def data(log: dict[str, Any]) -> str:
@@ -135,7 +86,7 @@ def data(log: dict[str, Any]) -> str:
         ["tuning of the screen", seed + 3,
          f"{recipe['screen_clean'] // 4} clean films, {recipe['screen_of_each'] // 5} with each"],
     ]  # fmt: skip
-    return table(["set", "seed", "what"], rows)
+    return card.table(["set", "seed", "what"], rows)
 
 
 def recipe(log: dict[str, Any]) -> str:
@@ -153,7 +104,7 @@ def recipe(log: dict[str, Any]) -> str:
     return (
         f"Learning rate {recipe['learning_rate']}, weight decay {recipe['weight_decay']}, "
         f"PyTorch {log['torch']}, two CPU cores.\n\n"
-        + table(["stage", "length", "time", "loss, means of 100 steps"], rows)
+        + card.table(["stage", "length", "time", "loss, means of 100 steps"], rows)
     )
 
 
@@ -161,7 +112,7 @@ def tuning(spec: PipelineSpec, log: dict[str, Any]) -> str:
     dice = log["localise"]["tuning_dice"]
     found = log["classify"]
     stage: Classify = spec.only(Classify)
-    text = table(["Dice", *dice], [["", *(f"{value:.3f}" for value in dice.values())]])
+    text = card.table(["Dice", *dice], [["", *(f"{value:.3f}" for value in dice.values())]])
     text += (
         f"\nClassifier, on {found['tuning_levels']} levels cut by the true label maps: AUC "
         f"{found['tuning_auc']:.3f}; at the best threshold,\n{found['tuning_threshold']:.3f}, "
@@ -181,67 +132,7 @@ def signs(screen: Screen, told: dict[str, Any]) -> str:
         for sign in screen.sign
     ]  # fmt: skip
     text = f"Screen, on {told['films']} films, {told['clean']} of them clean:\n\n"
-    return text + table(["sign", "threshold", "AUC", "told", "told of clean films"], rows)
-
-
-def locked_figures(
-    reports: Sequence[Report], fields: Sequence[tuple[str, str]], *, answers: str
-) -> str:
-    first = reports[0].reference
-    header = ["", "FP32", *(f"INT8, {report.backend}" for report in reports)]
-    arms = [first, *(report.candidate for report in reports)]
-    levels = [arm.levels for arm in arms if arm.levels]
-    changes = [report.levels for report in reports if report.levels]
-    rows = [
-        ["must be refused, and are", *(figure(arm.unfit_refused) for arm in arms)],
-        *([name, *(shown(each, field) for each in levels)] for name, field in fields),
-        *(
-            [
-                f"{name} less FP32's, margin {-margin:g}",
-                "",
-                *(difference(report, name) for report in reports),
-            ]
-            for name, margin in reports[0].gate.margins.items()
-        ),
-    ]
-    if levels[0].dice is not None:
-        rows.append(
-            ["Dice less FP32's", "", *(figure(each.dice_difference, sign="+") for each in changes)]
-        )
-    rows += [
-        ["decisions flipped", "", *(figure(each.flip_rate) for each in changes)],
-        ["verdict", "", *(report.verdict for report in reports)],
-    ]
-    return (
-        f"{first.cases} patients, {first.refused} refused, {levels[0].labelled} {answers}; set "
-        f"`{reports[0].set_digest[:12]}`, bundle `{reports[0].bundle[:12]}`.\n"
-        "Intervals are at 95 %, clustered by patient. INT8 passes if that of each difference with "
-        "a\nmargin lies above it.\n\n" + table(header, rows)
-    )
-
-
-def difference(report: Report, name: str) -> str:
-    (found,) = (each for each in report.criteria if each.name == name)
-    return figure(Figure(found.value, found.low, found.high), sign="+")
-
-
-def shown(arm: LevelPerformance, field: str) -> str:
-    value = getattr(arm, field)
-    if isinstance(value, Figure):
-        return figure(value)
-    return "-" if value is None else f"{value:.3f}"
-
-
-def figure(value: Figure, *, sign: str = "") -> str:
-    if value.value is None or value.low is None or value.high is None:
-        return "-"
-    form = f"{sign}.4f" if sign else ".3f"
-    return f"{value.value:{form}} [{value.low:{form}}, {value.high:{form}}]"
-
-
-def table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
+    return text + card.table(["sign", "threshold", "AUC", "told", "told of clean films"], rows)
 
 
 def test_the_card_is_current() -> None:
@@ -249,7 +140,7 @@ def test_the_card_is_current() -> None:
 
 
 def test_the_verdicts_are_of_one_bundle_and_one_set() -> None:
-    reports = verdicts(NAME)
+    reports = card.verdicts(NAME)
     assert {report.backend for report in reports} == {"onnxruntime", "openvino"}
     assert len({(report.bundle, report.set_digest) for report in reports}) == 1
 

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-import test_docs_model as card
+import card
 from cspine.pipeline_file import load_spec, shipped_spec
 from cspine.spec import Slices
-from cspine_bench.accuracy.answers import CaseAnswers
 from cspine_bench.accuracy.evidence import Report
-from cspine_bench.accuracy.figure import Figure, figure, share
-from cspine_bench.accuracy.levels import LevelPerformance, level_performance
-from cspine_bench.accuracy.pairs import paired_levels
-from cspine_bench.accuracy.subgroup import Subgroup
-from cspine_bench.metrics.auc import auc, auc_interval
 from cspine_phantom.mr.disease import READER_NOISE, ideal_auc
 from cspine_phantom.mr.faults import REFUSED
 
@@ -29,7 +20,6 @@ NAME = "mr-opll"
 PAGE = ROOT / "docs" / "models" / f"{NAME}.md"
 GUIDE = ROOT / "docs" / "pipelines" / f"{NAME}.md"
 ASSETS = ROOT / "assets" / NAME
-BLOCK = ("<!-- figures -->\n", "<!-- /figures -->")
 MEGABYTES = 12.0
 
 DATA = """\
@@ -88,8 +78,8 @@ def reference() -> str:
             f"## On the tuning patients\n\n{tuning(spec.only(Slices), log)}",
             f"## On the locked test\n\n{card.locked_figures(reports, FIELDS, answers='labelled')}",
             f"### Beside the best possible\n\n{best(reports[0])}",
-            f"### Groups\n\n{groups(reports)}",
-            f"### Studies that must be refused\n\n{FAULTS}\n{faults(reports)}",
+            f"### Groups\n\n{card.groups(reports)}",
+            f"### Studies that must be refused\n\n{FAULTS}\n{card.faults(reports, REFUSED)}",
             f"## Limits\n\n{LIMITS}",
             "## Make it again\n\n```sh\nmake train    # the checkpoint and its log\n"
             "make verify   # the verdicts\npython tests/unit/test_docs_opll.py\n```\n",
@@ -99,9 +89,7 @@ def reference() -> str:
 
 def guide() -> str:
     """Return the page of the pipeline with its figures of now."""
-    before, _, rest = GUIDE.read_text().partition(BLOCK[0])
-    _, _, after = rest.partition(BLOCK[1])
-    return f"{before}{BLOCK[0]}{summary()}{BLOCK[1]}{after}"
+    return card.with_figures(GUIDE, summary())
 
 
 def data(log: dict[str, Any]) -> str:
@@ -143,75 +131,18 @@ def best(report: Report) -> str:
     return (
         f"The label is the evidence of the phantom read with an error of {READER_NOISE:g}, so that "
         "nobody has an AUC\nof 1. Who reads the evidence itself has "
-        f"{card.figure(ideal(report))} on these patients, and\n{ideal_auc():.4f} of all that could "
-        f"be drawn. The network in FP32 has {card.figure(performance(report).auc)}:\n"
-        f"{ideal_auc() - auc_of(report):.3f} below the latter.\n"
+        f"{card.figure(card.ideal(report))} on these patients, and\n{ideal_auc():.4f} of all that "
+        f"could be drawn. The network in FP32 has {card.figure(card.performance(report).auc)}:\n"
+        f"{ideal_auc() - card.auc_of(report):.3f} below the latter.\n"
     )
-
-
-def ideal(report: Report) -> Figure:
-    """Return the AUC of the evidence on the patients of a report."""
-    levels = paired_levels(report.answers)
-    interval = auc_interval(levels.truth, levels.severity, clusters=levels.patient)
-    return figure(auc(levels.truth, levels.severity), interval)
-
-
-def groups(reports: Sequence[Report]) -> str:
-    rows = []
-    for found in zip(*(report.subgroups for report in reports), strict=True):
-        one = found[0]
-        members = [c for c in reports[0].answers if c.groups.get(one.factor) == one.value]
-        alone = level_performance(members, paired_levels(members), arm="reference")
-        rows.append(
-            [
-                f"{one.factor} {one.value}",
-                f"{one.positive} of {one.compared}",
-                *(card.figure(each) for each in (alone.auc, alone.sensitivity, alone.specificity)),
-                *(less(each) for each in found),
-            ]
-        )
-    header = ["", "positive", "AUC, FP32", "sensitivity", "specificity"]
-    return (
-        "Of each group the figures of FP32, and by how much INT8's AUC is more. The verdict on a "
-        "group is by\nHolm's adjustment over all of them; one that is too small stays open.\n\n"
-        + card.table([*header, *(f"INT8, {report.backend}" for report in reports)], rows)
-    )
-
-
-def less(group: Subgroup) -> str:
-    found = Figure(group.difference, group.low, group.high)
-    return f"{card.figure(found, sign='+')}, {group.verdict}"
-
-
-def faults(reports: Sequence[Report]) -> str:
-    rows = []
-    for fault, code in REFUSED.items():
-        cases = [case for case in reports[0].answers if case.unfit == fault]
-        codes = Counter(case.reference.refusal or "answered" for case in cases)
-        rows.append(
-            [
-                fault,
-                f"`{code}`",
-                ", ".join(f"{name} {count}" for name, count in codes.most_common()),
-                *(card.figure(answered(report, fault, arm="reference")) for report in reports[:1]),
-                *(card.figure(answered(report, fault, arm="candidate")) for report in reports),
-            ]
-        )
-    header = ["fault", "must be", "FP32", "answered, FP32"]
-    return card.table([*header, *(f"answered, INT8, {each.backend}" for each in reports)], rows)
-
-
-def answered(report: Report, fault: str, *, arm: str) -> Figure:
-    """Return the share of the studies with a fault that got an answer."""
-    cases: list[CaseAnswers] = [case for case in report.answers if case.unfit == fault]
-    found = np.array([getattr(case, arm).refusal is None for case in cases], bool)
-    return share(found, np.array([case.patient for case in cases], np.int64))
 
 
 def summary() -> str:
     reports = card.verdicts(NAME)
-    first, found = reports[0].reference, performance(reports[0])
-    moved = {fault: answered(reports[0], fault, arm="reference") for fault in ("motion", "metal")}
+    first, found = reports[0].reference, card.performance(reports[0])
+    moved = {
+        fault: card.answered(reports[0], fault, arm="reference") for fault in ("motion", "metal")
+    }
     shares = " and ".join(
         f"{100 * (each.value or 0):.0f} % of those with {fault}" for fault, each in moved.items()
     )
@@ -219,23 +150,12 @@ def summary() -> str:
     return (
         f"On {first.cases} phantoms that nothing was fitted to, in FP32, the AUC is "
         f"{card.figure(found.auc)}; who reads the\nevidence of the same phantoms without error has "
-        f"{card.figure(ideal(reports[0]))}, and the best that anyone can\nexpect of any of them is "
-        f"{ideal_auc():.3f}. At the threshold, {100 * (found.sensitivity.value or 0):.0f} % of the "
+        f"{card.figure(card.ideal(reports[0]))}, and the best that anyone can\nexpect of any of them "
+        f"is {ideal_auc():.3f}. At the threshold, {100 * (found.sensitivity.value or 0):.0f} % of the "
         f"positive patients are told and {100 * (found.specificity.value or 0):.0f} % of the\n"
         f"others. INT8 against FP32: {verdicts}. Of studies that must be refused\nit answers "
         f"{shares}. All figures are in the\n[model card](../models/{NAME}.md).\n"
     )
-
-
-def performance(report: Report) -> LevelPerformance:
-    assert report.reference.levels
-    return report.reference.levels
-
-
-def auc_of(report: Report) -> float:
-    found = performance(report).auc.value
-    assert found is not None
-    return found
 
 
 def test_the_card_is_current() -> None:
@@ -255,7 +175,7 @@ def test_the_verdicts_are_of_one_bundle_and_one_set() -> None:
 def test_what_headers_and_the_canal_tell_is_refused() -> None:
     for report in card.verdicts(NAME):
         for fault in ("no T2", "axial only", "brain"):
-            assert (answered(report, fault, arm="candidate").value or 0) <= 0.05, fault
+            assert (card.answered(report, fault, arm="candidate").value or 0) <= 0.05, fault
 
 
 def test_the_checkpoint_is_small() -> None:

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-import test_docs_model as card
+import card
 from cspine.pipeline_file import load_spec, shipped_spec
 from cspine.spec import Landmarks
 from cspine_bench.accuracy.evidence import Report
-from cspine_bench.accuracy.figure import Figure, Limits
 from cspine_bench.accuracy.points import PointPerformance
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +73,7 @@ def reference() -> str:
             "[xray-compression](xray-compression.md).\n",
             f"## Intended use\n\n{card.USE}\n> {spec.intended_use}\n",
             f"## Network\n\n{networks(spec.only(Landmarks), log)}",
-            f"## Data\n\n{card.DATA}\n{data(log)}",
+            f"## Data\n\n{card.FILMS}\n{data(log)}",
             f"## Training\n\n{TRAINING}\n{recipe(log)}",
             f"## On the tuning patients\n\n{tuning(spec.only(Landmarks), log)}",
             f"## On the locked test\n\n{locked_figures(card.verdicts(NAME))}",
@@ -164,7 +163,7 @@ def locked_figures(reports: Sequence[Report]) -> str:
                 *(card.figure(v.mae) for v in each),
             ],
             [f"{name}, ICC(2,1)", *(card.figure(v.icc) for v in each)],
-            [f"{name}, bias and limits, {unit}", *(limits(v.bias) for v in each)],
+            [f"{name}, bias and limits, {unit}", *(card.limits(v.bias) for v in each)],
         ]
     changes = [report.points for report in reports if report.points]
     rows.append(["INT8 from FP32: landmarks, mm", "", *(card.figure(c.distance) for c in changes)])
@@ -172,7 +171,7 @@ def locked_figures(reports: Sequence[Report]) -> str:
         [
             f"INT8 from FP32: {name}, bias and limits, {reports[0].values[name].unit}",
             "",
-            *(limits(report.values[name].bias) for report in reports),
+            *(card.limits(report.values[name].bias) for report in reports),
         ]
         for name in PUBLISHED
     ]
@@ -212,11 +211,6 @@ def spread(report: Report) -> str:
 def worst(points: PointPerformance) -> str:
     assert points.worst
     return f"{points.worst.name} {points.worst.value:.2f}"
-
-
-def limits(bias: Limits) -> str:
-    value: Figure = bias.bias
-    return f"{value.value:+.3f} [{bias.lower:+.3f}, {bias.upper:+.3f}]"
 
 
 def test_the_card_is_current() -> None:
