@@ -11,7 +11,7 @@ import numpy as np
 
 from cspine.codes import Code
 from cspine.files import sha256
-from cspine.spec import Detect, Features, Network, PipelineSpec, Trained
+from cspine.spec import Detect, Features, PipelineSpec, Trained
 from cspine_bench.accuracy.answers import CaseAnswers
 from cspine_bench.accuracy.evidence import Report, read_evidence
 from cspine_bench.accuracy.figure import Figure, Limits, share
@@ -53,7 +53,7 @@ def with_figures(page: Path, figures: str) -> str:
 def networks(spec: PipelineSpec, log: dict[str, Any], *, assets: Path) -> str:
     rows = []
     for stage in spec.trainings:
-        seen: Network = spec.only(Features) if isinstance(stage, Detect) else stage
+        seen = spec.only(Features) if isinstance(stage, Detect) else stage
         data = (assets / f"{stage.id}.safetensors").read_bytes()
         rows.append(
             [

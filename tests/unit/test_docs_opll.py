@@ -150,9 +150,9 @@ def summary() -> str:
     return (
         f"On {first.cases} phantoms that nothing was fitted to, in FP32, the AUC is "
         f"{card.figure(found.auc)}; who reads the\nevidence of the same phantoms without error has "
-        f"{card.figure(card.ideal(reports[0]))}, and the best that anyone can\nexpect of any of them "
-        f"is {ideal_auc():.3f}. At the threshold, {100 * (found.sensitivity.value or 0):.0f} % of the "
-        f"positive patients are told and {100 * (found.specificity.value or 0):.0f} % of the\n"
+        f"{card.figure(card.ideal(reports[0]))}, and the best that anyone can\nexpect of any of "
+        f"them is {ideal_auc():.3f}. At the threshold, "
+        f"{100 * (found.sensitivity.value or 0):.0f} % of the positive patients are told and {100 * (found.specificity.value or 0):.0f} % of the\n"
         f"others. INT8 against FP32: {verdicts}. Of studies that must be refused\nit answers "
         f"{shares}. All figures are in the\n[model card](../models/{NAME}.md).\n"
     )
