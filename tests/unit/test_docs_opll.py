@@ -152,7 +152,8 @@ def summary() -> str:
         f"{card.figure(found.auc)}; who reads the\nevidence of the same phantoms without error has "
         f"{card.figure(card.ideal(reports[0]))}, and the best that anyone can\nexpect of any of "
         f"them is {ideal_auc():.3f}. At the threshold, "
-        f"{100 * (found.sensitivity.value or 0):.0f} % of the positive patients are told and {100 * (found.specificity.value or 0):.0f} % of the\n"
+        f"{100 * (found.sensitivity.value or 0):.0f} % of the positive patients are told and "
+        f"{100 * (found.specificity.value or 0):.0f} % of the\n"
         f"others. INT8 against FP32: {verdicts}. Of studies that must be refused\nit answers "
         f"{shares}. All figures are in the\n[model card](../models/{NAME}.md).\n"
     )
