@@ -210,3 +210,11 @@ def test_one_stack_holds_all_discs_whatever_its_tilt() -> None:
                for at, _ in case.anatomy.discs]  # fmt: skip
         assert min(stack.offsets_mm) < min(off)
         assert max(off) < max(stack.offsets_mm)
+
+
+def test_a_head_may_lie_in_the_place_of_a_neck_whose_discs_are_sliced() -> None:
+    case = graded_phantom(
+        seed=5, number=OF_WAY["along discs"], fault="brain", only=("sag T2", "ax T2")
+    )
+    assert "sag T2" in case.by_title
+    assert case.datasets

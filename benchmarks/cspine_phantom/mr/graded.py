@@ -98,7 +98,9 @@ def graded_phantom(
     if fault == "axial only":
         axials = replace(axials, way="along discs", lying=None)
     scanner = SCANNERS[patient.site]
-    series = scan(patient, narrowing, scanner, axials=axials, fault=fault, only=only)
+    # A head has no discs for slices to lie along: they lie as the site has them.
+    planned = None if fault == "brain" else axials
+    series = scan(patient, narrowing, scanner, axials=planned, fault=fault, only=only)
     write = enhanced if scanner.enhanced else classic
     study = f"mr graded {fault or 'neck'}"
     datasets = tuple(ds for each in series for ds in write(patient, scanner, each, study=study))

@@ -63,13 +63,13 @@ class Recipe:
     stack_variants: int = 4
     stack_steps: int = 600
     stack_batch: int = 32
-    canal_patients: int = 450
+    canal_patients: int = 300
     canal_tuning: int = 120
     canal_slices: int = 14
-    canal_heads: int = 12
-    canal_steps: int = 700
+    canal_heads: int = 8
+    canal_steps: int = 250
     canal_batch: int = 8
-    grading_steps: int = 1200
+    grading_steps: int = 700
     grading_batch: int = 48
     graded_patients: int = 200
     graded_tuning: int = 60
