@@ -28,6 +28,7 @@ from cspine.picture.sagittal import draw_measurements, list_measurements
 from cspine.transform import scaling
 
 HEIGHT = 1100
+SMALL_PRINT = HEIGHT - 196  # where it begins
 MANY = 5  # lines that fit in the large writing beside the levels
 
 
@@ -68,12 +69,8 @@ def _draw_panel(panel: Canvas, findings: Findings, title: str) -> None:
     text(panel, _nature(findings), (MARGIN, y), 22, GREY)
     y = list_decisions(panel, findings, y + 62)
     y = list_measurements(panel, findings, list_levels(panel, findings, y))
-    y = _list_withheld(panel, findings, y) + 6
-    for note in findings.notes:
-        for line in wrapped(note, 16, PANEL - 2 * MARGIN):
-            text(panel, line, (MARGIN, y), 16, WARNING)
-            y += 22
-    y = HEIGHT - 196
+    _write_notes(panel, findings, _list_withheld(panel, findings, y) + 6)
+    y = SMALL_PRINT
     for line in filter(None, _small_print(findings)):
         text(panel, line, (MARGIN, y), 17, GREY)
         y += 26
@@ -90,6 +87,17 @@ def _list_withheld(panel: Canvas, findings: Findings, y: int) -> int:
         text(panel, f"withheld: {item.code}", (MARGIN + beside, y), 18, WARNING)
         y += step
     return y
+
+
+def _write_notes(panel: Canvas, findings: Findings, y: int) -> None:
+    """Write the notes as far as there is room, and say so if there is not enough."""
+    lines = [line for note in findings.notes for line in wrapped(note, 16, PANEL - 2 * MARGIN)]
+    room = (SMALL_PRINT - 12 - y) // 22
+    if len(lines) > room:
+        lines = [*lines[: max(room - 1, 0)], "More notes are in the findings."]
+    for line in lines:
+        text(panel, line, (MARGIN, y), 16, WARNING)
+        y += 22
 
 
 def _nature(findings: Findings) -> str:

@@ -11,7 +11,7 @@ import pytest
 from cspine.findings import Findings, Landmark, Measurement, Spacing
 from cspine.image import Image
 from cspine.outcome import View
-from cspine.overlay import HEIGHT, overlay_png
+from cspine.overlay import HEIGHT, SMALL_PRINT, overlay_png
 from cspine.picture.canvas import PANEL
 from cspine.transform import Affine, Floats
 
@@ -110,6 +110,15 @@ def test_the_panel_says_what_the_findings_say(findings: Findings) -> None:
         msgspec.structs.replace(findings, threshold=0.4),
     ):
         assert not np.array_equal(drawn(other, view())[:, 1000:], panel)
+
+
+def test_many_notes_leave_the_small_print_alone(findings: Findings) -> None:
+    few, many = (
+        drawn(msgspec.structs.replace(findings, notes=("A note of some length.",) * count), view())
+        for count in (1, 80)
+    )
+    assert not np.array_equal(few, many)
+    np.testing.assert_array_equal(few[SMALL_PRINT - 16 :], many[SMALL_PRINT - 16 :])
 
 
 def test_the_picture_is_not_written_into_the_radiograph(findings: Findings) -> None:
