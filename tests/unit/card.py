@@ -12,12 +12,14 @@ import numpy as np
 from cspine.codes import Code
 from cspine.files import sha256
 from cspine.spec import Detect, Features, PipelineSpec, Trained
+from cspine_bench.accuracy.agreement import ClassAgreement
 from cspine_bench.accuracy.answers import CaseAnswers
 from cspine_bench.accuracy.evidence import Report, read_evidence
 from cspine_bench.accuracy.figure import Figure, Limits, share
 from cspine_bench.accuracy.figure import figure as with_interval
 from cspine_bench.accuracy.levels import LevelPerformance, level_performance
 from cspine_bench.accuracy.pairs import paired_levels
+from cspine_bench.accuracy.performance import Performance
 from cspine_bench.accuracy.subgroup import Subgroup
 from cspine_bench.metrics.auc import auc, auc_interval
 
@@ -186,6 +188,11 @@ def performance(report: Report) -> LevelPerformance:
     return report.reference.levels
 
 
+def graded(arm: Performance) -> ClassAgreement | None:
+    """Return how a pipeline grades as the truth does."""
+    return arm.grades.truth if arm.grades else None
+
+
 def auc_of(report: Report) -> float:
     found = performance(report).auc.value
     assert found is not None
@@ -210,9 +217,11 @@ def limits(bias: Limits) -> str:
 
 
 def figure(value: Figure, *, sign: str = "") -> str:
-    if value.value is None or value.low is None or value.high is None:
+    if value.value is None:
         return "-"
     form = f"{sign}.4f" if sign else ".3f"
+    if value.low is None or value.high is None:
+        return f"{value.value:{form}}"
     return f"{value.value:{form}} [{value.low:{form}}, {value.high:{form}}]"
 
 
