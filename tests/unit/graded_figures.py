@@ -90,7 +90,7 @@ def best(report: Report, of: Card) -> str:
         "A label is the evidence of the phantom read with an error, so nobody is right always."
         " Who reads\nthe evidence itself has on these patients an AUC of "
         f"{card.figure(card.ideal(report))}; beside figures of\nwhat was "
-        "judged stands what is expected of that reader on all that could be drawn:\n\n"
+        "judged stands what is expected of all that could be drawn:\n\n"
         + card.table(["", "expected", "here"], rows)
     )
 
