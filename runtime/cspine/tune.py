@@ -179,7 +179,8 @@ def _nanoseconds(pipeline: Pipeline, study: Study) -> int:
     outcome = pipeline.run(study)
     if outcome.findings.refusal is not None:
         raise StudyError("a study is refused, so it tunes nothing; give another")
-    return sum(outcome.nanoseconds[stage.id] for stage in pipeline.spec.networks)
+    # A network that the study gives no cause for was not run.
+    return sum(outcome.nanoseconds.get(stage.id, 0) for stage in pipeline.spec.networks)
 
 
 def _lacking(bundle: Bundle, choice: Choice) -> str | None:

@@ -67,10 +67,11 @@ def run_block(scenario: Scenario, pipeline: Pipeline, studies: Sequence[Study]) 
     Returns
     -------
     dict
-        Nanoseconds by part. Single-stream, one value a study. Paced, one value an arrival, of
-        which there are at least :data:`ARRIVALS`; :data:`TOTAL` runs from when the study was due,
-        so a study that waited for another one's answer shows it. Offline, one value of
-        :data:`TOTAL` alone: the time of the whole stream over the number of studies.
+        Nanoseconds by part, of the parts that every study has. Single-stream, one value a study.
+        Paced, one value an arrival, of which there are at least :data:`ARRIVALS`; :data:`TOTAL`
+        runs from when the study was due, so a study that waited for another one's answer shows it.
+        Offline, one value of :data:`TOTAL` alone: the time of the whole stream over the number of
+        studies.
 
     Raises
     ------
@@ -94,11 +95,12 @@ def run_block(scenario: Scenario, pipeline: Pipeline, studies: Sequence[Study]) 
         total = time.perf_counter_ns() - due
         check_answered(outcome)
         times = dict(outcome.nanoseconds)
-        times[NETWORKS] = sum(times[stage.id] for stage in pipeline.spec.networks)
+        # What a study gives no cause for, as a slice that it lacks, was not run.
+        times[NETWORKS] = sum(times.get(stage.id, 0) for stage in pipeline.spec.networks)
         times[TOTAL] = total
         for part, value in times.items():
             rows.setdefault(part, []).append(value)
-    return rows
+    return {part: values for part, values in rows.items() if len(values) == count}
 
 
 def check_answered(outcome: Outcome) -> None:
