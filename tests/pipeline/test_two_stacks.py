@@ -35,6 +35,7 @@ from cspine.pipeline_file import load_spec, shipped_spec
 from cspine.session import Session
 from cspine.spec import Cord, Explain, Grade, PipelineSpec, Segment
 from cspine.stages.ratio import NAME, SMALLEST
+from cspine_bench.latency.scenario import NETWORKS, Scenario, run_block
 from mr_series import T1, Cut, classic, enhanced, sagittal
 
 LEVELS = ("C2/3", "C3/4", "C4/5", "C5/6", "C6/7", "C7/T1")
@@ -103,13 +104,18 @@ def spec() -> PipelineSpec:
 
 
 @pytest.fixture(scope="module")
-def judge(spec: PipelineSpec) -> Callable[[Any], Outcome]:
+def pipeline(spec: PipelineSpec) -> Pipeline:
     formulas = {Segment: labels, Grade: grades, Cord: ends}
     sessions = {
         stage.id: Session(stage.id, Formula(stage.size_px, formulas[type(stage)]))
         for stage in spec.networks
     }
-    return Pipeline(spec, sessions=sessions, identity=IDENTITY).run
+    return Pipeline(spec, sessions=sessions, identity=IDENTITY)
+
+
+@pytest.fixture(scope="module")
+def judge(pipeline: Pipeline) -> Callable[[Any], Outcome]:
+    return pipeline.run
 
 
 def neck() -> list[Cut]:
@@ -231,6 +237,16 @@ def test_without_axial_slices_in_the_same_place_the_grades_stand(
     assert "Axial slices that are used: 0" in told
     reasons = {"none": "", "T1": "not T2"}
     assert reasons.get(case, "in another Frame of Reference, or in none") in told
+
+
+def test_a_network_that_a_study_gives_no_cause_for_costs_nothing(pipeline: Pipeline) -> None:
+    with_axials, without = study(along(*LEVELS)), study()
+    both = run_block(Scenario(), pipeline, [with_axials, without])
+    assert "cord" not in both
+    assert {"localise", "grade"} <= both.keys()
+    alone = run_block(Scenario(), pipeline, [with_axials])
+    assert alone[NETWORKS][0] == sum(alone[name][0] for name in ("localise", "grade", "cord"))
+    assert both[NETWORKS][1] == both["localise"][1] + both["grade"][1]
 
 
 def test_only_levels_with_a_slice_have_a_ratio(judge: Callable[[Any], Outcome]) -> None:
