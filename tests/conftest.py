@@ -25,6 +25,11 @@ pydicom.config.settings.writing_validation_mode = pydicom.config.IGNORE
 CORPORA = Path(os.environ.get("CSPINE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the file that takes longest, so that no process waits for it at the end."""
+    items.sort(key=lambda item: item.path.name != "test_demo.py")
+
+
 @pytest.fixture(scope="session")
 def corpora() -> Callable[[str], Path]:
     """Return the function that finds a public file or folder, or skips the test."""

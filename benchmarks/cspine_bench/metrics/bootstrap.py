@@ -24,6 +24,8 @@ Method = Literal["percentile", "bca"]
 
 RESAMPLES = 2000
 
+_ROUNDING = 1e-12  # of a sum in float64, whatever the order of its terms
+
 _NORMAL = NormalDist()
 
 
@@ -88,7 +90,7 @@ def bootstrap_interval(
         raise ModelError(f"statistic: got {value} on all cases, expected a finite value: add cases")
     draws = resampled(statistic, clusters, seed=seed, resamples=resamples)
     known = np.sort(draws[np.isfinite(draws)])
-    if not known.size or known[-1] - known[0] <= 1e-12 * abs(value):
+    if not known.size or known[-1] - known[0] <= _ROUNDING * abs(value):
         raise ModelError(
             f"statistic: got the same value in all {resamples} draws of patients, expected a "
             "spread: add patients, or bound what none of them showed"
@@ -96,8 +98,11 @@ def bootstrap_interval(
     ends = (each, 1.0 - each)
     if method == "bca":
         unknown = resamples - known.size
-        twice = np.searchsorted(known, value, "left") + np.searchsorted(known, value, "right")
-        below = float(twice + unknown) / (2 * resamples)
+        # A draw of the value itself ties with it in whatever order it was summed.
+        near = _ROUNDING * max(abs(value), float(np.ptp(known)))
+        ties = np.searchsorted(known, [value - near, value + near])
+        twice = int(ties.sum())
+        below = (twice + unknown) / (2 * resamples)
         ends = _corrected(ends, below, _acceleration(statistic, members))
     beyond = np.full(resamples - known.size, math.inf)
     return Interval(
