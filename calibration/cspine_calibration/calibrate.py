@@ -194,6 +194,7 @@ def emit_targets(
                 target=target,
                 precision=chosen,
                 estimator=estimator,
+                keep_float=bundle.spec.keep_float.get(stage.id, ()),
             )
             seen = test.check(emission.model, target=target, device=device)
             name = emission_path(stage.id, target, precision=chosen)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 
 import onnx
 
+from cspine.errors import ModelError, did_you_mean
 from cspine_calibration.graph import Graph, Unit
 from cspine_calibration.targets import Target
 
@@ -31,6 +33,28 @@ def bar(graph: Graph, unit: Unit, target: Target) -> str | None:
     ):
         return f"{reads} to {writes} channels do not suit tensor cores"
     return None
+
+
+def asked(graph: Graph, keep_float: Sequence[str]) -> Mapping[int, str]:
+    """Return the units that the pipeline file keeps in float, and that as the reason.
+
+    Raises
+    ------
+    ModelError
+        If a name is that of no weighted operator.
+    """
+    names = {node: unit.name for node, unit in graph.units.items()}
+    for pattern in keep_float:
+        if not any(fnmatchcase(name, pattern) for name in names.values()):
+            raise ModelError(
+                f"keep_float: {pattern!r} names no weighted operator of the network"
+                f"{did_you_mean(pattern, names.values())}; it has {', '.join(names.values())}"
+            )
+    return {
+        node: "the pipeline file keeps it in float"
+        for node, name in names.items()
+        if any(fnmatchcase(name, pattern) for pattern in keep_float)
+    }
 
 
 def flaw(graph: Graph, unit: Unit) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -71,6 +71,7 @@ def emit(
     target: str,
     precision: Precision = "int8",
     estimator: str = DEFAULT,
+    keep_float: Sequence[str] = (),
 ) -> Emission:
     """Return the model of a target; the same arguments give the same bytes.
 
@@ -93,6 +94,8 @@ def emit(
         One of the target's.
     estimator
         One of :data:`cspine_calibration.choices.METHODS`; of no account in FP16.
+    keep_float
+        Names of weighted operators that are not quantised, with wildcards; of no account in FP16.
 
     Raises
     ------
@@ -106,7 +109,7 @@ def emit(
     graph = formed(read_float_graph(model), row)
     if row.half and integers:
         graph = with_half_scales(graph)
-    placement = place(graph, row) if integers else NOTHING
+    placement = place(graph, row, keep_float=keep_float) if integers else NOTHING
     forms = scales_of(placement, integers, row, estimator) if integers else {}
     weights = {
         unit.node: quantize_weights(

@@ -7,10 +7,10 @@ share a scale. It depends on the graph and the target only, never on the data.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cspine_calibration.eligibility import bar, flaw
+from cspine_calibration.eligibility import asked, bar, flaw
 from cspine_calibration.graph import Graph, Residual, Unit
 from cspine_calibration.targets import MOVED_AS_FLOAT, Grid, Target
 
@@ -58,9 +58,18 @@ class Placement:
 NOTHING = Placement((), (), (), (), frozenset(), {}, frozenset(), frozenset())
 
 
-def place(graph: Graph, target: Target) -> Placement:
-    """Decide what a target quantises in a graph."""
-    barred = {node: bar(graph, unit, target) for node, unit in graph.units.items()}
+def place(graph: Graph, target: Target, *, keep_float: Sequence[str] = ()) -> Placement:
+    """Decide what a target quantises in a graph.
+
+    Parameters
+    ----------
+    keep_float
+        Names of weighted operators that stay in float on every target, with wildcards.
+    """
+    kept = asked(graph, keep_float)
+    barred = {
+        node: kept.get(node) or bar(graph, unit, target) for node, unit in graph.units.items()
+    }
     eligible = tuple(unit for node, unit in graph.units.items() if not barred[node])
     flaws = {unit.node: flaw(graph, unit) for unit in eligible}
     units = tuple(unit for unit in eligible if not flaws[unit.node])

@@ -53,6 +53,7 @@ def tuned(
     table: CalibrationTable,
     feeds: Sequence[Feeds],
     *,
+    keep_float: Sequence[str] = (),
     threads: int | None,
     progress: Callable[[int, int], None],
 ) -> CalibrationTable:
@@ -64,6 +65,8 @@ def tuned(
         The serialised FP32 model.
     feeds
         Its inputs on the tuning images, at least one.
+    keep_float
+        As :func:`cspine_calibration.emit.emit` takes it.
     progress
         Called with trials done and the most there can be.
     """
@@ -74,14 +77,20 @@ def tuned(
         def shown(done: int, number: int = number) -> None:
             progress(number * MOST_TRIALS + done, len(TUNED_ON) * MOST_TRIALS)
 
-        trial = Trial(model, table, target, feeds, threads=threads)
-        choices[grid_kind(target.activation)] = _choose(model, table, target, trial, shown)
+        trial = Trial(model, table, target, feeds, keep_float=keep_float, threads=threads)
+        choices[grid_kind(target.activation)] = _choose(table, target, trial, shown)
         trial.close()
     return replace(table, choices=choices)
 
 
 class Trial:
-    """The quantised network, with the forms of its tensors as arguments."""
+    """The quantised network, with the forms of its tensors as arguments.
+
+    Attributes
+    ----------
+    sources
+        By quantised tensor, those that give its scale.
+    """
 
     def __init__(
         self,
@@ -90,8 +99,12 @@ class Trial:
         target: Target,
         feeds: Sequence[Feeds],
         *,
+        keep_float: Sequence[str] = (),
         threads: int | None,
     ) -> None:
+        graph = formed(read_float_graph(model), target)
+        self.sources = place(graph, target, keep_float=keep_float).sources
+        emission = emit(model, table, target=target.name, estimator=DEFAULT, keep_float=keep_float)
         reference = OnnxRuntime(model, threads=threads)
         self._cases = [(feed, reference.run(feed)) for feed in feeds]
         reference.close()
@@ -102,7 +115,7 @@ class Trial:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.log_severity_level = 4
         self._session = ort.InferenceSession(
-            _with_free_scales(emit(model, table, target=target.name, estimator=DEFAULT).model),
+            _with_free_scales(emission.model),
             options,
             providers=["CPUExecutionProvider"],
         )
@@ -138,19 +151,16 @@ class Trial:
 
 
 def _choose(
-    model: bytes,
-    table: CalibrationTable,
-    target: Target,
-    trial: Trial,
-    progress: Callable[[int], None],
+    table: CalibrationTable, target: Target, trial: Trial, progress: Callable[[int], None]
 ) -> dict[str, str]:
     """Return the estimators that are not the default, by tensor."""
-    sources = place(formed(read_float_graph(model), target), target).sources
-    forms = _forms_by_gain(table, set(sources.values()), target)
+    forms = _forms_by_gain(table, set(trial.sources.values()), target)
     choice = dict.fromkeys(forms, DEFAULT)
 
     def worst(choice: Mapping[Group, str]) -> float:
-        return trial.worst({name: forms[group][choice[group]] for name, group in sources.items()})
+        return trial.worst(
+            {name: forms[group][choice[group]] for name, group in trial.sources.items()}
+        )
 
     best = worst(choice)
     for done, other in enumerate(islice(_changes(forms, choice), MOST_TRIALS), 1):

@@ -60,7 +60,12 @@ def tune(
                 f"stage {name!r}: no study of split 'tuning' reaches it, so nothing can be tuned"
             )
         found[name] = tuned(
-            bundle.model(name), tables[name], seen, threads=threads, progress=progress
+            bundle.model(name),
+            tables[name],
+            seen,
+            keep_float=bundle.spec.keep_float.get(name, ()),
+            threads=threads,
+            progress=progress,
         )
     return found, tuple(digests)
 

@@ -313,7 +313,10 @@ OfTwoStacks = Segment | Levels | Classify | Grade | Explain | Axial | Cord | Rat
 
 
 class PipelineSpec(Struct, frozen=True, kw_only=True):
-    """One pipeline file."""
+    """One pipeline file.
+
+    ``keep_float`` names by stage the weighted operators of its network that INT8 leaves in float.
+    """
 
     schema: int
     name: Identifier
@@ -322,6 +325,7 @@ class PipelineSpec(Struct, frozen=True, kw_only=True):
     accept: Accept
     stage: list[Stage]
     gate: Gate
+    keep_float: dict[Identifier, list[str]] = msgspec.field(default_factory=dict)
 
     @property
     def networks(self) -> tuple[Network, ...]:

@@ -67,6 +67,34 @@ def test_quantised_tensors(model, table, target):
 
 
 @pytest.mark.parametrize("target", TARGETS)
+def test_what_is_kept_in_float_has_its_own_weights_and_a_reason(target):
+    proto = onnx.load_model_from_string(build(EVERYTHING, **random_weights(SHAPES)))
+    for node in proto.graph.node:
+        node.name = f"/body/{node.output[0]}"
+    model = proto.SerializeToString()
+    seen = calibrated(model, cases())
+    as_usual = emit(model, seen, target=target).summary
+    kept = emit(model, seen, target=target, keep_float=["/body/c[25]"])
+    assert kept.summary.quantized == as_usual.quantized - 2
+    reasons = dict(kept.summary.left)
+    assert {reasons[f"/body/c{n}"] for n in (2, 5)} == {"the pipeline file keeps it in float"}
+    file = File(kept.model)
+    given = onnx.load_model_from_string(model).graph.initializer
+    own = {each.name: onnx.numpy_helper.to_array(each) for each in given}
+    for name in ("w2", "w5"):
+        found = file.constants[f"{name}_fp16" if TARGETS[target].half else name]
+        np.testing.assert_array_equal(found, own[name].astype(found.dtype))
+    assert OnnxRuntime(kept.model, threads=1).run(cases(count=1)[0]).keys() == {"y", "z"}
+
+
+def test_a_name_to_keep_that_fits_no_operator_is_refused(model, table):
+    with pytest.raises(
+        ModelError, match=r"keep_float: '/head/\*' names no weighted operator.*it has c1, c2, c3"
+    ):
+        emit(model, table, target="trt", keep_float=["c1", "/head/*"])
+
+
+@pytest.mark.parametrize("target", TARGETS)
 def test_heads_and_constants_stay_float(model, table, target):
     file = File(emit(model, table, target=target).model)
     source = onnx.load_model_from_string(model).graph

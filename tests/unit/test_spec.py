@@ -166,6 +166,25 @@ def test_a_misspelt_table_fails_and_is_mended(table: str) -> None:
     assert fault(f"[{table}]", f"[{table}s]").endswith(f"did you mean {table.split('.')[-1]!r}?")
 
 
+KEEPS = '[keep_float]\nclassify = ["/layer4/*"]\n\n[gate]'
+
+
+def test_what_is_kept_in_float_is_said_of_a_network() -> None:
+    assert parse_spec(SHIPPED.encode(), where="p.toml").keep_float == {}
+    kept = parse_spec(SHIPPED.replace("[gate]", KEEPS).encode(), where="p.toml").keep_float
+    assert kept == {"classify": ["/layer4/*"]}
+    told = fault("[gate]", KEEPS.replace("classify", "clasify"))
+    assert told == (
+        "p.toml: keep_float: 'clasify' is no stage with a network; did you mean 'classify'?"
+    )
+    assert "keep_float: 'levels' is no stage" in fault(
+        "[gate]", KEEPS.replace("classify", "levels")
+    )
+    assert fault("[gate]", KEEPS.replace("keep_float", "keep_floats")).endswith(
+        "did you mean 'keep_float'?"
+    )
+
+
 CT = """view = "stack"
 modality = ["CT"]
 series = { orientation = "axial", kernel = "soft", minimum_slices = 20, minimum_field_mm = 90.0 }
