@@ -19,6 +19,7 @@ from cspine_bench.latency.machine import Machine, void_reasons
 from cspine_bench.latency.ratio import blocks, ratio_interval
 from cspine_calibration.numeric import compare
 from cspine_int8.integers import integer_share
+from cspine_int8.kernels import kernels
 from cspine_int8.networks import Subject
 from cspine_int8.peers import OURS, PEERS, Peer
 from cspine_int8.record import Arm, Result, Share
@@ -96,6 +97,10 @@ def measure(
         failed=failed,
         void=void,
         nanoseconds={name: rows.tolist() for name, rows in times.items()},
+        kernels={
+            name: kernels(path, runtime, subject.test[0], threads=threads)
+            for name, path in files.items()
+        },
     )
 
 

@@ -8,6 +8,9 @@ import msgspec
 
 FORMAT: Literal[1] = 1
 
+Kernels = dict[str, tuple[int, float]]
+"""How many kernels of each kind, and their milliseconds together in one run."""
+
 
 class Share(NamedTuple):
     """A ratio of speeds and its 95 % interval; above 1 is faster."""
@@ -59,6 +62,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         Why the times say nothing; empty if they do.
     nanoseconds
         By arm, (blocks, batches).
+    kernels
+        By arm, where the runtime spends its time; older records have none.
     """
 
     network: str
@@ -69,6 +74,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     failed: dict[str, str]
     void: list[str]
     nanoseconds: dict[str, list[list[int]]]
+    kernels: dict[str, Kernels] = msgspec.field(default_factory=dict)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

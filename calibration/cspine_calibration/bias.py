@@ -27,7 +27,7 @@ from cspine_calibration.weights import QuantizedWeights
 
 def correctable(graph: Graph, unit: Unit) -> bool:
     """Return whether a unit's bias is ours to change: a constant or none, added as it is."""
-    if unit.kind == "MatMul":  # which has no bias of its own
+    if unit.channels is None or (unit.kind == "MatMul" and unit.bias is None):
         return False
     if unit.bias is not None and unit.bias not in graph.constants:
         return False
@@ -63,7 +63,7 @@ def _mean_output(
 ) -> npt.NDArray[np.float64]:
     """Return what weights make of an input that is its mean everywhere, shape (outputs,)."""
     attributes = _attributes(graph, unit)
-    if unit.kind == "Gemm":
+    if unit.kind in {"Gemm", "MatMul"}:
         return np.asarray(weights @ means if attributes.get("transB", 0) else means @ weights)
     groups = int(attributes.get("group", 1))
     taps = weights.reshape(*weights.shape[:2], -1).sum(axis=2)

@@ -106,7 +106,7 @@ def emit(
     row = find_target(target)
     _check(model, table, row, precision)
     integers = table if precision == "int8" else None
-    graph = formed(read_float_graph(model), row)
+    graph = formed(read_float_graph(model), row, keep_float=keep_float)
     if row.half and integers:
         graph = with_half_scales(graph)
     placement = place(graph, row, keep_float=keep_float) if integers else NOTHING
@@ -123,9 +123,9 @@ def emit(
     }
     means = integers.means if integers else {}
     biases = {
-        unit.node: corrected_bias(graph, unit, weights[unit.node], means=means[unit.input])
+        unit.adder: corrected_bias(graph, unit, weights[unit.node], means=means[unit.channels])
         for unit in placement.units
-        if unit.input in means and correctable(graph, unit)
+        if unit.channels and unit.channels in means and correctable(graph, unit)
     }
     data = rewrite(graph, placement, forms=forms, weights=weights, biases=biases, target=row)
     single: Mapping[str, str] = {}

@@ -3,7 +3,7 @@
 Between dequantisations its optimiser leaves two things that cost: each reader of a tensor has a
 dequantisation of its own, so that a value which a dozen concatenations read is dequantised a dozen
 times; and a mean over rows and columns is computed in float where global pooling has an integer
-kernel.
+kernel. Heads come last (:mod:`cspine_calibration.products`).
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ import onnx
 from onnx import helper
 
 from cspine_calibration.graph import Graph
+from cspine_calibration.products import with_products
 from cspine_calibration.targets import Target
 
 _REDUCED = 4  # axes of what is pooled over rows and columns
 
 
-def formed(graph: Graph, target: Target) -> Graph:
+def formed(graph: Graph, target: Target, *, keep_float: Sequence[str] = ()) -> Graph:
     """Return an equal graph as a target wants it before it is quantised.
 
-    For onnxruntime a concatenation begins with the longest one before it that it repeats, and means
-    over rows and columns are pooling. Every tensor keeps its name and its values.
+    For onnxruntime a concatenation begins with the longest one before it that it repeats, means
+    over rows and columns are pooling, and heads are products of matrices but for those that
+    ``keep_float`` names. Every tensor keeps its name and its values.
     """
     if not target.integer_activations:
         return graph
@@ -34,7 +36,7 @@ def formed(graph: Graph, target: Target) -> Graph:
         _extended(graph, index, _pooled(graph, index, node))
         for index, node in enumerate(graph.nodes)
     )
-    return Graph(model)
+    return with_products(Graph(model), target, keep_float=keep_float)
 
 
 def _pooled(graph: Graph, index: int, node: onnx.NodeProto) -> onnx.NodeProto:

@@ -75,7 +75,15 @@ def place(graph: Graph, target: Target, *, keep_float: Sequence[str] = ()) -> Pl
     units = tuple(unit for unit in eligible if not flaws[unit.node])
     spared = _spared(graph, units, target)
     residuals = tuple(each for node, each in graph.residuals.items() if not spared[node])
-    tensors, edges, joins = _demand(graph, units, residuals, target)
+    written, fed = _integers(graph, units, residuals, target)
+    heads = tuple(
+        unit
+        for node, unit in graph.units.items()
+        if barred[node] and node not in kept and _multiplies(graph, unit, written, target)
+    )
+    barred.update((head.node, None) for head in heads)
+    eligible, units = (*eligible, *heads), (*units, *heads)
+    tensors, edges, joins = _demand(graph, units, residuals, target, written=written, fed=fed)
     sources, joined = _sources(graph, tensors, joins, target)
     reasons = {**barred, **spared, **{node: why for node, why in flaws.items() if why}}
     return Placement(
@@ -108,27 +116,59 @@ def _spared(graph: Graph, units: Iterable[Unit], target: Target) -> Mapping[int,
     return reasons
 
 
-def _demand(
+def _integers(
     graph: Graph, units: Iterable[Unit], residuals: Iterable[Residual], target: Target
+) -> tuple[set[str], set[tuple[int, int]]]:
+    """Return what operators write as integers, and the edges it takes beside those of units."""
+    if target.integer_outputs != "written":
+        return set(), set()
+    written = _written(units, target) | {addition.output for addition in residuals}
+    edges = _fed_integers(graph, written, target)
+    if target.every_tensor:
+        written |= graph.activations
+    return written, edges
+
+
+def _multiplies(graph: Graph, unit: Unit, written: set[str], target: Target) -> bool:
+    """Return whether a head multiplies integers into float."""
+    if not graph.head(unit.output) or flaw(graph, unit):
+        return False
+    match target.heads:
+        case "products":
+            return unit.kind == "MatMul" and _origins(graph, unit.input) <= written
+        case "convolutions":
+            return unit.input not in graph.points and all(
+                reader in graph.units
+                and graph.units[reader].kind == "Conv"
+                and graph.head(graph.units[reader].output)
+                for reader, _ in graph.consumers[unit.input]
+            )
+        case "none":
+            return False
+
+
+def _demand(
+    graph: Graph,
+    units: Iterable[Unit],
+    residuals: Iterable[Residual],
+    target: Target,
+    *,
+    written: set[str],
+    fed: set[tuple[int, int]],
 ) -> tuple[frozenset[str], frozenset[tuple[int, int]], frozenset[int]]:
     """Return the quantised tensors, the edges that read them, and the concatenations of joins."""
-    edges = {(unit.node, 0) for unit in units}
+    edges = {(unit.node, 0) for unit in units} | fed
     for addition in residuals:
         positions = {0, 1} - ({addition.conv} if target.add_inputs == "skip" else set())
         edges.update((addition.node, position) for position in positions)
-    written: set[str] = set()
-    if target.integer_outputs == "written":
-        written = _written(units, target) | {addition.output for addition in residuals}
-        edges |= _fed_integers(graph, written, target)
-        if target.every_tensor:
-            written |= graph.activations
-        edges.update(edge for name in written for edge in graph.consumers.get(name, ()))
+    edges.update(edge for name in written for edge in graph.consumers.get(name, ()))
     tensors = written | {graph.nodes[node].input[position] for node, position in edges}
     joins = _joins(graph, tensors) if target.joins else frozenset()
     edges |= {(node, position) for node in joins for position in graph.carried(node)}
     tensors |= {graph.nodes[node].input[position] for node, position in edges}
     if target.integer_outputs == "read":
         edges |= _pools(graph, tensors)
+        tensors |= {graph.nodes[node].input[position] for node, position in edges}
     for index in reversed(range(len(graph.nodes))):
         if tensors.isdisjoint(graph.nodes[index].output):
             continue
@@ -176,20 +216,20 @@ def _whole(graph: Graph, tensors: frozenset[str]) -> frozenset[str]:
 
 
 def _pools(graph: Graph, tensors: set[str]) -> set[tuple[int, int]]:
-    """Return the average pools that read a quantised tensor: then nobody needs it in float."""
+    """Return the average pools that read or give a quantised tensor.
+
+    In the first case nobody needs it in float, in the second what is pooled is not written in it.
+    """
     return {
-        (reader, position)
-        for name in tensors
-        for reader, position in graph.consumers.get(name, ())
-        if graph.nodes[reader].op_type == "AveragePool"
+        (index, 0)
+        for index, node in enumerate(graph.nodes)
+        if node.op_type == "AveragePool" and tensors.intersection((node.input[0], node.output[0]))
     }
 
 
 def _written(units: Iterable[Unit], target: Target) -> set[str]:
     """Return what units may write as integers."""
-    # onnxruntime multiplies matrices of integers into float, without a pass to requantise them.
-    floats = target.integer_outputs == "written" and not target.every_tensor
-    return {unit.output for unit in units if not (floats and unit.kind == "MatMul")}
+    return {unit.output for unit in units if not (target.float_products and unit.kind == "MatMul")}
 
 
 def _fed_integers(graph: Graph, written: set[str], target: Target) -> set[tuple[int, int]]:

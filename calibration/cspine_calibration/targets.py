@@ -69,6 +69,11 @@ class Target:
         The integers of what is concatenated and then normalised, as DenseNet does before each
         convolution: it is moved many times, and in integers that takes a quarter. Symmetric, so
         that the normalisation takes up the scale. ``None`` leaves it in float.
+    heads
+        Which heads multiply integers; what a head gives is float on every target but one without a
+        float unit. ``none``; ``products`` of matrices, whose kernel writes float, and convolutions
+        that are such (:mod:`cspine_calibration.products`), if what they read is integer anyway; or
+        ``convolutions``, if nothing else reads what they read, which is then not written in float.
     tensor_cores
         Whether the shapes that tensor cores cannot serve stay in float.
     integer_activations
@@ -90,10 +95,16 @@ class Target:
     add_inputs: Literal["all", "skip"]
     share_concat_scale: bool
     joins: Grid | None
+    heads: Literal["none", "products", "convolutions"]
     tensor_cores: bool
     integer_activations: frozenset[str]
     every_tensor: bool
     precisions: tuple[Precision, ...]
+
+    @property
+    def float_products(self) -> bool:
+        """Whether matrices of integers are multiplied into float, with no pass to requantise."""
+        return self.integer_outputs == "written" and not self.every_tensor
 
     @property
     def half(self) -> bool:
@@ -113,6 +124,7 @@ def _onnxruntime(name: str, *, activation: Grid, weight_limit: int) -> Target:
         # shared with a signed tensor does not.
         share_concat_scale=False,
         joins=None,
+        heads="products",
         tensor_cores=False,
         integer_activations=_INTEGER_ACTIVATIONS,
         every_tensor=False,
@@ -132,6 +144,7 @@ def _tensorrt(
         add_inputs="skip",
         share_concat_scale=True,
         joins=None,
+        heads="none",
         tensor_cores=True,
         integer_activations=frozenset(),
         every_tensor=False,
@@ -152,6 +165,7 @@ _ROWS = (
         add_inputs="all",
         share_concat_scale=True,
         joins=INT8_SYMMETRIC,
+        heads="convolutions",
         tensor_cores=False,
         integer_activations=frozenset(),
         every_tensor=False,
@@ -172,6 +186,7 @@ _ROWS = (
         add_inputs="all",
         share_concat_scale=True,
         joins=None,
+        heads="none",
         tensor_cores=False,
         integer_activations=frozenset(),
         every_tensor=True,

@@ -102,7 +102,7 @@ class Trial:
         keep_float: Sequence[str] = (),
         threads: int | None,
     ) -> None:
-        graph = formed(read_float_graph(model), target)
+        graph = formed(read_float_graph(model), target, keep_float=keep_float)
         self.sources = place(graph, target, keep_float=keep_float).sources
         emission = emit(model, table, target=target.name, estimator=DEFAULT, keep_float=keep_float)
         reference = OnnxRuntime(model, threads=threads)

@@ -132,6 +132,8 @@ _OPERATORS: dict[str, Callable[[list[Array], Attributes], Array]] = {
     "Conv": _in_float64(_conv),
     "ConvTranspose": _in_float64(_conv_transpose),
     "Gemm": _in_float64(_gemm),
+    "MatMul": _in_float64(lambda a, b: a @ b),
+    "Transpose": lambda inputs, attributes: inputs[0].transpose(attributes["perm"]),
     "MaxPool": _in_float64(_max_pool),
     "GlobalAveragePool": _in_float64(lambda x: x.mean(axis=(2, 3), keepdims=True)),
     "Flatten": lambda inputs, _: inputs[0].reshape(len(inputs[0]), -1),

@@ -182,7 +182,7 @@ def test_flaws_are_eligible_and_left(body, reason):
     view = graph(IO + "{" + body + "}", w=W, v=W, s=(16,), c=(1, 16, 8, 8))
     first = next(iter(view.units.values()))
     assert reason in flaw(view, first)
-    placement = place(view, TARGETS["openvino"])
+    placement = place(view, TARGETS["trt"])
     assert placement.eligible == (first,)
     assert not placement.units
     assert (first.name, flaw(view, first)) in placement.left

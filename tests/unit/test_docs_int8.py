@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from cspine_int8.record import Record, Result
+from cspine_int8.record import Record, Result, Share
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "int8.md"
 OURS = "ours"
 NEAR_DB = 1.0
 LEAST = 0.98
+NOISE_DB = 0.5
 AIMS = [
     ("trt", "int8"), ("trt-rtx", "int8"), ("trt", "fp16"), ("trt-rtx", "fp16"),
 ]  # fmt: skip
@@ -36,7 +38,10 @@ FLOPs, read from the graph that the runtime has optimised.
 
 Weights are seeded, with the statistics of BatchNorm that training leaves: the ratio tells which
 tool loses less, and no clinical accuracy. What INT8 does to answers is for
-[verify](statistics.md) to say.
+[verify](statistics.md) to say. Where INT8 is slower than FP32, `cspine tune` keeps FP32, and
+compared is that. A peer whose noise is as strong as the signal is compared with nothing.
+
+This is the newest record; those of other machines lie in `benchmarks/records`.
 
 {body}
 """
@@ -91,8 +96,48 @@ def section(found: tuple[str, list[Result]]) -> str:
             table,
             *(["`*`: the machine's clock moved during this network's run."] if marked else []),
             summary(results),
+            *map(where_time_goes, filter(told, results)),
         ]
     )
+
+
+def kept_float(result: Result) -> bool:
+    """Whether INT8 is slower than FP32, which is then what runs."""
+    return result.arms[OURS].speed.ratio < 1
+
+
+def ahead(result: Result) -> dict[str, Share]:
+    """Return the peers that are faster than what runs of ours, and how many times."""
+    against = {
+        name: arm.speed if kept_float(result) else arm.over_ours
+        for name, arm in result.arms.items()
+        if name != OURS and arm.decibels > NOISE_DB
+    }
+    return {name: share for name, share in against.items() if share and share.ratio > 1 / LEAST}
+
+
+def told(result: Result) -> bool:
+    """Whether it is to be said where the time goes: beyond the interval slower than another."""
+    behind = any(share.low > 1 / LEAST for share in ahead(result).values())
+    return bool(result.kernels) and (kept_float(result) or behind)
+
+
+def where_time_goes(result: Result) -> str:
+    """Return the kernels of FP32, of ours and of the fastest peer."""
+    peer = max(
+        (name for name, arm in result.arms.items() if name != OURS and arm.decibels > NOISE_DB),
+        key=lambda name: result.arms[name].speed.ratio,
+    )
+    why = "slower than FP32, which is kept" if kept_float(result) else f"slower than {peer}"
+    columns = ["fp32", OURS, peer]
+    lines = [columns, ["---"] * len(columns)]
+    kinds = [list(result.kernels[name].items()) for name in columns]
+    lines += [
+        [f"{each[1][0]} {each[0]}, {each[1][1]:.2f} ms" if each else "" for each in row]
+        for row in zip_longest(*kinds)
+    ]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{result.network}, {why}. Its kernels, in a profiled run:\n\n{table}"
 
 
 def built() -> str:
@@ -130,7 +175,7 @@ def cell(result: Result, name: str) -> str:
 
 def summary(results: list[Result]) -> str:
     fastest = sum(
-        all(arm.speed.ratio <= each.arms[OURS].speed.ratio for arm in each.arms.values())
+        all(arm.speed.ratio <= max(each.arms[OURS].speed.ratio, 1) for arm in each.arms.values())
         for each in results
     )
     closest = sum(
@@ -138,24 +183,26 @@ def summary(results: list[Result]) -> str:
         for each in results
     )
     behind = [
-        (f"{each.network} ({name}, {1 / arm.over_ours.ratio:.2f})", arm.over_ours)
+        (f"{each.network} ({name}, {1 / share.ratio:.2f})", share)
         for each in results
-        for name, arm in each.arms.items()
-        if arm.over_ours is not None and arm.over_ours.ratio > 1 / LEAST
+        for name, share in ahead(each).items()
     ]
+    kept = [each.network for each in results if kept_float(each)]
     noisier = [
         f"{each.network} ({name}, {arm.decibels - each.arms[OURS].decibels:.1f} dB)"
         for each in results
+        if not kept_float(each)
         for name, arm in each.arms.items()
         if arm.decibels > each.arms[OURS].decibels + NEAR_DB
     ]
-    near = [told for told, share in behind if share.low <= 1 / LEAST]
-    far = [told for told, share in behind if share.low > 1 / LEAST]
+    near = [text for text, share in behind if share.low <= 1 / LEAST]
+    far = [text for text, share in behind if share.low > 1 / LEAST]
     return (
         f"Of {len(results)} networks ours is the fastest on {fastest} and the most accurate on "
         f"{closest}. Below {LEAST} of a peer's speed, beyond the 95 % interval: "
         f"{', '.join(far) or 'none'}; within it: {', '.join(near) or 'none'}. More than a decibel "
-        f"less accurate than a peer: {', '.join(noisier) or 'none'}."
+        f"less accurate than a peer: {', '.join(noisier) or 'none'}. Kept in FP32: "
+        f"{', '.join(kept) or 'none'}."
     )
 
 

@@ -28,6 +28,9 @@ def test_every_tool_is_measured(subject: Subject, runtime: str, tmp_path: Path) 
     assert ours.integer > 0.99  # all but the head
     assert ours.decibels > 25
     assert all(arm.integer <= 1 for arm in found.arms.values())
+    kind = "QLinearConv" if runtime == "onnxruntime" else "Convolution i8"
+    assert next(iter(found.kernels[OURS])) == kind  # where most of the time goes
+    assert found.kernels[OURS][kind][0] == 20
 
 
 def test_a_file_that_kills_its_process_is_told(subject: Subject, tmp_path: Path) -> None:
