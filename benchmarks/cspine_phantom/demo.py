@@ -118,7 +118,7 @@ SIMULATED: dict[tuple[type, str], Simulated] = {
         write_test=partial(write_mr, kind="stenosis"),
         shown=("brain",),
         calibrated=(),
-        patients=200,
+        patients=260,
         unfit=MR_TOLD * 40,
     ),
 }

@@ -9,6 +9,9 @@ the input's mean per channel, which the calibration table has, and the bias take
 Nagel, van Baalen, Blankevoort, Welling: "Data-Free Quantization Through Weight Equalization and
 Bias Correction", ICCV 2019, section 4.2. It is exact in the mean over all images but for the
 border, where padding puts zeros in place of inputs and the true shift is smaller.
+
+A head's bias is left as it is. The mean over an image is that of its background, and a head decides
+about what is in front of it: a detector whose proposals were so corrected moved every region.
 """
 
 from __future__ import annotations
@@ -27,7 +30,8 @@ from cspine_calibration.weights import QuantizedWeights
 
 def correctable(graph: Graph, unit: Unit) -> bool:
     """Return whether a unit's bias is ours to change: a constant or none, added as it is."""
-    if unit.channels is None or (unit.kind == "MatMul" and unit.bias is None):
+    # A product of matrices has no bias of its own.
+    if unit.kind == "MatMul" or graph.head(unit.output):
         return False
     if unit.bias is not None and unit.bias not in graph.constants:
         return False
@@ -63,7 +67,7 @@ def _mean_output(
 ) -> npt.NDArray[np.float64]:
     """Return what weights make of an input that is its mean everywhere, shape (outputs,)."""
     attributes = _attributes(graph, unit)
-    if unit.kind in {"Gemm", "MatMul"}:
+    if unit.kind == "Gemm":
         return np.asarray(weights @ means if attributes.get("transB", 0) else means @ weights)
     groups = int(attributes.get("group", 1))
     taps = weights.reshape(*weights.shape[:2], -1).sum(axis=2)

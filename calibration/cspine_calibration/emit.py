@@ -123,9 +123,9 @@ def emit(
     }
     means = integers.means if integers else {}
     biases = {
-        unit.adder: corrected_bias(graph, unit, weights[unit.node], means=means[unit.channels])
+        unit.node: corrected_bias(graph, unit, weights[unit.node], means=means[unit.input])
         for unit in placement.units
-        if unit.channels and unit.channels in means and correctable(graph, unit)
+        if unit.input in means and correctable(graph, unit)
     }
     data = rewrite(graph, placement, forms=forms, weights=weights, biases=biases, target=row)
     single: Mapping[str, str] = {}

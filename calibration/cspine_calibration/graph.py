@@ -44,25 +44,14 @@ _MATRIX = 2
 
 @dataclass(frozen=True)
 class Unit:
-    """A weighted operator: what it reads, and the tensor that really leaves it.
-
-    Attributes
-    ----------
-    channels
-        The tensor, channels second, of which each is one that the operator reads: its input, or of
-        a product of matrices what was turned to have channels last. ``None`` if there is none.
-    adder
-        The node that adds the bias: the operator itself, or after a product an addition.
-    """
+    """A weighted operator: what it reads, and the tensor that really leaves it."""
 
     node: int
     name: str
     kind: str
     input: str
-    channels: str | None
     weight: str
     bias: str | None
-    adder: int
     output: str
 
 
@@ -155,47 +144,18 @@ class Graph:
     def units(self) -> Mapping[int, Unit]:
         """Every weighted operator, by node."""
         return {
-            index: self._unit(index, node)
+            index: Unit(
+                node=index,
+                name=self.name(index),
+                kind=node.op_type,
+                input=node.input[0],
+                weight=node.input[1],
+                bias=node.input[2] if len(node.input) > 2 and node.input[2] else None,
+                output=self._fused_output(node),
+            )
             for index, node in enumerate(self.nodes)
             if node.op_type in WEIGHTED and self._has_weights(node)
         }
-
-    def _unit(self, index: int, node: onnx.NodeProto) -> Unit:
-        bias = node.input[2] if len(node.input) > 2 and node.input[2] else None
-        channels, adder = node.input[0], index
-        if node.op_type == "MatMul":
-            channels = self._turned(node.input[0])
-            adder, bias = self._added(node) or (index, None)
-        return Unit(
-            node=index,
-            name=self.name(index),
-            kind=node.op_type,
-            input=node.input[0],
-            channels=channels,
-            weight=node.input[1],
-            bias=bias,
-            adder=adder,
-            output=self._fused_output(node),
-        )
-
-    def _turned(self, tensor: str) -> str | None:
-        """Return what was turned to have channels last and became a tensor."""
-        index = self.producers.get(tensor)
-        if index is None or self.nodes[index].op_type != "Transpose":
-            return None
-        (order,) = (list(each.ints) for each in self.nodes[index].attribute)
-        return str(self.nodes[index].input[0]) if order == [0, 2, 3, 1] else None
-
-    def _added(self, node: onnx.NodeProto) -> tuple[int, str] | None:
-        """Return the addition of a constant that follows a product, and the constant."""
-        follower = self.sole_consumer(node.output[0])
-        if follower is None or follower.op_type != "Add":
-            return None
-        adder, outputs = self.producers[follower.output[0]], self.constants[node.input[1]].dims[1]
-        for name in follower.input:
-            if name in self.constants and list(self.constants[name].dims) == [outputs]:
-                return adder, name
-        return None
 
     def _has_weights(self, node: onnx.NodeProto) -> bool:
         """Return whether a product of matrices is one with weights, not of two activations."""

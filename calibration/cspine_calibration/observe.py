@@ -33,7 +33,11 @@ def observable(graph: Graph) -> tuple[str, ...]:
 def averaged(graph: Graph) -> tuple[str, ...]:
     """Return the tensors that units read which some target quantises, sorted."""
     units = (unit for placement in _placements(graph) for unit in placement.units)
-    return tuple(sorted({unit.channels for unit in units if unit.channels is not None}))
+    return tuple(
+        sorted(
+            {unit.input for unit in units if unit.kind != "MatMul" and not graph.head(unit.output)}
+        )
+    )
 
 
 def _placements(graph: Graph) -> Iterator[Placement]:

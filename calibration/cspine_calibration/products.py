@@ -51,8 +51,13 @@ def with_products(graph: Graph, target: Target, *, keep_float: Sequence[str]) ->
     del model.graph.node[:]
     for index, node in enumerate(graph.nodes):
         model.graph.node.extend(_product(graph, index) if index in heads else [node])
-    for index in sorted(heads):
-        model.graph.initializer.extend(_constants(graph, graph.units[index]))
+    model.graph.initializer.extend(
+        numpy_helper.from_array(
+            np.ascontiguousarray(graph.array(graph.nodes[node].input[1])[:, :, 0, 0].T),
+            _matrix(graph.nodes[node]),
+        )
+        for node in sorted(heads)
+    )
     return Graph(model)
 
 
@@ -75,22 +80,14 @@ def _product(graph: Graph, index: int) -> Iterator[onnx.NodeProto]:
     node = graph.nodes[index]
     (output,) = node.output
     source, product, total = (f"{output}_{part}" for part in ("last", "product", "sum"))
-    matrix, bias = _named(output)
     yield helper.make_node("Transpose", [node.input[0]], [source], source, perm=_LAST)
-    yield helper.make_node("MatMul", [source, matrix], [product], graph.name(index))
-    yield helper.make_node("Add", [product, bias], [total], total)
-    yield helper.make_node("Transpose", [total], [output], f"{output}_first", perm=_FIRST)
+    yield helper.make_node("MatMul", [source, _matrix(node)], [product], graph.name(index))
+    if len(node.input) > 2 and node.input[2]:
+        yield helper.make_node("Add", [product, node.input[2]], [total], total)
+        product = total
+    yield helper.make_node("Transpose", [product], [output], f"{output}_first", perm=_FIRST)
 
 
-def _constants(graph: Graph, unit: Unit) -> Iterator[onnx.TensorProto]:
-    """Yield the matrix and the bias, which is zero if there was none: it will be corrected."""
-    weights = graph.array(unit.weight)[:, :, 0, 0]
-    bias = np.zeros(len(weights), np.float32) if unit.bias is None else graph.array(unit.bias)
-    matrix, added = _named(graph.nodes[unit.node].output[0])
-    yield numpy_helper.from_array(np.ascontiguousarray(weights.T), matrix)
-    yield numpy_helper.from_array(bias, added)
-
-
-def _named(output: str) -> tuple[str, str]:
-    """Name constants for the output: a detector's heads share their weights among its maps."""
-    return f"{output}_matrix", f"{output}_bias"
+def _matrix(node: onnx.NodeProto) -> str:
+    # Named for the output: the heads of a detector share their weights among its maps.
+    return f"{node.output[0]}_matrix"

@@ -41,7 +41,7 @@ def rewrite(
     weights
         Integer weights of every unit in ``placement.units``, by node.
     biases
-        Biases that take the place of a unit's own or of none, by the node that adds them.
+        Biases that take the place of a unit's own or of none, by node.
     target
         Says which integers activations have.
     """
@@ -75,9 +75,10 @@ def rewrite(
         for position, name in enumerate(node.input):
             if (index, position) in placement.edges and name not in unmoved:
                 copy.input[position] = _reals(name)
-        read, tensors = _amended(graph, copy, weights.get(index), biases.get(index))
-        nodes.extend(read)
-        constants.extend(tensors)
+        if index in weights:
+            dequantize, tensors = _requantized(copy, weights[index], biases.get(index))
+            constants.extend(tensors)
+            nodes.append(dequantize)
         copy.output[:] = [_bare(name) if name in given else name for name in node.output]
         nodes.append(copy)
         for name in node.output:
@@ -103,21 +104,6 @@ def _live(nodes: Sequence[onnx.NodeProto], outputs: frozenset[str]) -> set[str]:
     return live
 
 
-def _amended(
-    graph: Graph,
-    node: onnx.NodeProto,
-    weights: QuantizedWeights | None,
-    bias: npt.NDArray[np.float32] | None,
-) -> tuple[tuple[onnx.NodeProto, ...], tuple[onnx.TensorProto, ...]]:
-    """Point a node at its integer weights and its bias, if any; return what it then reads."""
-    if weights is not None:
-        dequantize, tensors = _requantized(node, weights, bias)
-        return (dequantize,), tensors
-    if bias is not None:  # it adds to a product of matrices
-        return (), (_readded(node, bias, instead_of=graph.constants),)
-    return (), ()
-
-
 def _requantized(
     node: onnx.NodeProto, weights: QuantizedWeights, bias: npt.NDArray[np.float32] | None
 ) -> tuple[onnx.NodeProto, tuple[onnx.TensorProto, ...]]:
@@ -130,19 +116,6 @@ def _requantized(
     name = f"{node.output[0]}_corrected_bias"
     node.input[:] = [*node.input[:2], name]
     return dequantize, (*tensors, numpy_helper.from_array(bias, name))
-
-
-def _readded(
-    node: onnx.NodeProto,
-    bias: npt.NDArray[np.float32],
-    *,
-    instead_of: Mapping[str, onnx.TensorProto],
-) -> onnx.TensorProto:
-    """Point an addition at another bias than its constant; return what it reads."""
-    tensor = numpy_helper.from_array(bias, f"{node.output[0]}_corrected_bias")
-    (position,) = (at for at, name in enumerate(node.input) if name in instead_of)
-    node.input[position] = tensor.name
-    return tensor
 
 
 def _dequantized(

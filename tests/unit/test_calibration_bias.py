@@ -127,14 +127,16 @@ def calibrated(model):
 def test_the_mean_of_what_other_images_give_is_closer(chain, target):
     table = calibrated(chain)
     # What a pooling hands on has a mean of its own.
-    assert set(table.means) == {"x", "r", "p", "t"}
+    assert set(table.means) == {"x", "r", "p"}
 
     def mean_of(model):
         backend = OnnxRuntime(model, threads=1)
         return np.mean([backend.run(feed)["y"] for feed in feeds(2)], axis=(0, 1, 3, 4))
 
+    exact = mean_of(chain)
+    # A head's own rounding is not made up for.
     plain, mended = (
-        np.abs(mean_of(emit(chain, each, target=target).model) - mean_of(chain)).max()
+        np.abs(mean_of(emit(chain, each, target=target, keep_float=["y"]).model) - exact).max()
         for each in (replace(table, means={}), table)
     )
     assert mended < 0.7 * plain
