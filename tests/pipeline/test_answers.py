@@ -67,9 +67,12 @@ def test_every_eligible_convolution_and_add_runs_in_integers(
     operators = Counter(
         node.op_type for node in onnx.load_from_string(made.model(stage)).graph.node
     )
-    # A convolution that gives an output stays in float: the label map, and the activation map.
-    assert operators["Conv"] - heads == fusion.integer["QLinearConv"] == summary["quantized"]
-    assert len(fusion.float_convolutions) == heads
+    # A convolution that gives an output, the label map or the activation map, multiplies integers
+    # into float.
+    assert operators["Conv"] == summary["quantized"]
+    assert operators["Conv"] - heads == fusion.integer["QLinearConv"]
+    assert fusion.integer.get("MatMulIntegerToFloat", 0) == heads
+    assert fusion.float_convolutions == ()
     assert fusion.integer.get("QLinearAdd", 0) == summary["adds"] == operators["Add"]
     assert bool(summary["adds"]) == (stage != "localise")  # the others are residual networks
 

@@ -129,10 +129,11 @@ def net(request) -> Net:
 def test_onnxruntime_runs_everything_eligible_as_integers(net, target):
     emission = emit(net.model, net.table, target=target)
     summary, fusion = emission.summary, integer_kernels(emission.model)
-    # Heads and what onnxruntime has no kernel for stay in float.
+    # What onnxruntime has no kernel for stays in float, and of heads the result.
     assert summary.convolutions == net.convolutions
-    assert summary.eligible == net.convolutions - net.transposed - net.heads
-    assert fusion.integer["QLinearConv"] == summary.quantized == summary.eligible
+    assert summary.quantized == summary.eligible == net.convolutions - net.transposed
+    assert fusion.integer["QLinearConv"] == summary.quantized - net.heads
+    assert fusion.integer["MatMulIntegerToFloat"] == net.heads
     assert fusion.integer.get("QLinearAdd", 0) == summary.adds == net.residuals
     assert {name for _, name in fusion.floating} == {name for name, _ in summary.left}
 
