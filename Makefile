@@ -31,7 +31,9 @@ QUIET ?= --quiet
 TORCH := torch==2.13.0
 NNCF := nncf==3.4.0
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
-RECORD = $(shell date +%Y-%m-%d)-$(shell uname -m)-$(shell nproc)cpu
+# What tells one machine from another of its kind, as in `make bench-int8 MACHINE=-zen5`.
+MACHINE ?=
+RECORD = $(shell date +%Y-%m-%d)-$(shell uname -m)-$(shell nproc)cpu$(MACHINE)
 
 .PHONY: demo test check bench verify admission audit validate-statistics live fuzz device zoo bench-int8 lean offline test-aarch64 train lock clean
 
@@ -164,12 +166,14 @@ $(READY): pyproject.toml requirements/locked.txt
 	touch $(READY)
 
 # torchvision needs the torch that it was built beside; where the CPU builds of both cannot be
-# reached, the default wheels bring gigabytes of CUDA.
+# reached, the default wheels bring gigabytes of CUDA, and a CPU build of torch alone is no help.
 $(ZOO)/.ready: pyproject.toml requirements/locked.txt | $(READY)
 	tests/venv.sh $(PYTHON) $(ZOO)
 	$(ZOO)/bin/python -m pip --disable-pip-version-check install $(QUIET) --retries 1 --timeout 20 \
 	  --index-url $(TORCH_CPU_INDEX) torch torchvision \
 	  || $(ZOO)/bin/python -m pip --disable-pip-version-check install $(QUIET) torch torchvision
+	$(ZOO)/bin/python -c 'import torchvision' 2>/dev/null || $(ZOO)/bin/python -m pip \
+	  --disable-pip-version-check install $(QUIET) --upgrade torch torchvision
 	$(ZOO)/bin/python -m pip --disable-pip-version-check install $(QUIET) timm \
 	  --requirement requirements/locked.txt
 	$(ZOO)/bin/python -m pip --disable-pip-version-check install $(QUIET) --no-deps --editable .
