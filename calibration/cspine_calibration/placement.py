@@ -168,7 +168,6 @@ def _demand(
     tensors |= {graph.nodes[node].input[position] for node, position in edges}
     if target.integer_outputs == "read":
         edges |= _pools(graph, tensors)
-        tensors |= {graph.nodes[node].input[position] for node, position in edges}
     for index in reversed(range(len(graph.nodes))):
         if tensors.isdisjoint(graph.nodes[index].output):
             continue
@@ -216,14 +215,12 @@ def _whole(graph: Graph, tensors: frozenset[str]) -> frozenset[str]:
 
 
 def _pools(graph: Graph, tensors: set[str]) -> set[tuple[int, int]]:
-    """Return the average pools that read or give a quantised tensor.
-
-    In the first case nobody needs it in float, in the second what is pooled is not written in it.
-    """
+    """Return the average pools that read a quantised tensor: then nobody needs it in float."""
     return {
-        (index, 0)
-        for index, node in enumerate(graph.nodes)
-        if node.op_type == "AveragePool" and tensors.intersection((node.input[0], node.output[0]))
+        (reader, position)
+        for name in tensors
+        for reader, position in graph.consumers.get(name, ())
+        if graph.nodes[reader].op_type == "AveragePool"
     }
 
 

@@ -164,9 +164,11 @@ def test_inspect_counts_what_was_emitted(invoke: Invoke, made: Bundle) -> None:
             # What has no bias gets one, to make up for the rounding of its weights.
             assert 1 <= model["parameters"] / fp32["parameters"] < 1.001
             assert model["inputs"] == fp32["inputs"]
-            # A network's head stays in float everywhere.
-            assert left[stage["stage"], model["model"], "int8"]
-            assert 0.9 < model["integer_share"] < 1
+            assert 0.9 < model["integer_share"] <= 1
+            # The head of a network, which is float throughout where it does not multiply integers.
+            floats = left[stage["stage"], model["model"], "int8"]
+            assert bool(floats) == (model["integer_share"] < 1)
+            assert floats or not model["model"].startswith("trt")
     shown = invoke(["inspect", made.path]).stdout
     assert max(map(len, shown.splitlines())) <= 100
 

@@ -74,19 +74,6 @@ def test_an_average_pool_takes_the_integers_that_another_reader_needs(made: byte
     assert list(pool.input) == ["t_dequantized"]
 
 
-def test_an_average_pool_takes_integers_if_what_it_gives_becomes_them() -> None:
-    # A transition of DenseNet: what is pooled goes nowhere else.
-    text = """<ir_version: 8, opset_import: ["" : 17]>
-    g (float[N,8,12,12] x) => (float[N,4,6,6] y) {
-      c = Conv(x, w1) p = AveragePool<kernel_shape = [2, 2], strides = [2, 2]>(c)
-      d = Conv(p, w2) r = Relu(d) m = GlobalAveragePool(r) y = Mul(r, m)
-    }"""
-    model = build(text, **random_weights({"w1": (16, 8, 1, 1), "w2": (4, 16, 1, 1)}))
-    file = File(emit(model, calibrated(model, cases()), target="openvino").model)
-    assert list(file.node("p").input) == ["c_dequantized"]
-    assert {"c", "p"} <= set(file.activations)
-
-
 def test_the_linter_has_nothing_against_it(made: bytes) -> None:
     found = lint(made, target="openvino", where="joins")
     assert [each for each in found if each.severity == "error"] == []
