@@ -162,14 +162,18 @@ def _faults(spec: PipelineSpec) -> Iterator[str]:
         kinds = "'classify', 'measure', 'slices', 'grade' or 'ratio'"
         yield f"no stage of kind {kinds}, so it answers nothing"
     yield from _accept_faults(spec)
-    networks = [stage.id for stage in spec.networks]
-    for name in spec.keep_float:
-        if name not in networks:
-            yield f"keep_float: {name!r} is no stage with a network{did_you_mean(name, networks)}"
+    yield from _keep_float_faults(spec)
     if not spec.gate.margins:
         yield "gate: no margin, so every candidate would pass"
     yield from _screen_faults(spec)
     yield from _unused_faults(spec)
+
+
+def _keep_float_faults(spec: PipelineSpec) -> Iterator[str]:
+    networks = [stage.id for stage in spec.networks]
+    for name in spec.keep_float:
+        if name not in networks:
+            yield f"keep_float: {name!r} is no stage with a network{did_you_mean(name, networks)}"
 
 
 def _accept_faults(spec: PipelineSpec) -> Iterator[str]:

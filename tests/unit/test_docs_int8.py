@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from cspine_int8.record import Record, Result, Share
+from cspine_int8.record import Arm, Record, Result, Share
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "int8.md"
@@ -106,12 +106,18 @@ def kept_float(result: Result) -> bool:
     return result.arms[OURS].speed.ratio < 1
 
 
+def peers(result: Result) -> dict[str, Arm]:
+    """Return the other tools' files that compute something."""
+    return {
+        name: arm for name, arm in result.arms.items() if name != OURS and arm.decibels > NOISE_DB
+    }
+
+
 def ahead(result: Result) -> dict[str, Share]:
     """Return the peers that are faster than what runs of ours, and how many times."""
     against = {
         name: arm.speed if kept_float(result) else arm.over_ours
-        for name, arm in result.arms.items()
-        if name != OURS and arm.decibels > NOISE_DB
+        for name, arm in peers(result).items()
     }
     return {name: share for name, share in against.items() if share and share.ratio > 1 / LEAST}
 
@@ -124,10 +130,8 @@ def told(result: Result) -> bool:
 
 def where_time_goes(result: Result) -> str:
     """Return the kernels of FP32, of ours and of the fastest peer."""
-    peer = max(
-        (name for name, arm in result.arms.items() if name != OURS and arm.decibels > NOISE_DB),
-        key=lambda name: result.arms[name].speed.ratio,
-    )
+    others = peers(result)
+    peer = max(others, key=lambda name: others[name].speed.ratio)
     why = "slower than FP32, which is kept" if kept_float(result) else f"slower than {peer}"
     columns = ["fp32", OURS, peer]
     lines = [columns, ["---"] * len(columns)]
