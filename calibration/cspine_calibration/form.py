@@ -1,14 +1,16 @@
-"""The graph in the operators that onnxruntime computes fastest, before anything is quantised.
+"""The graph in the operators that a runtime computes fastest, before anything is quantised.
 
-Between dequantisations its optimiser leaves two things that cost: each reader of a tensor has a
-dequantisation of its own, so that a value which a dozen concatenations read is dequantised a dozen
-times; and a mean over rows and columns is computed in float where global pooling has an integer
-kernel. Heads come last (:mod:`cspine_calibration.products`).
+In a dense block each concatenation repeats the one before it. OpenVINO gathers a pixel from as many
+places as a concatenation has operands, and onnxruntime dequantises a value for each of its readers,
+so both are quicker with the longest concatenation so far and what is new.
+
+onnxruntime leaves one thing more that costs: a mean over rows and columns is computed in float
+where global pooling has an integer kernel. Heads come last (:mod:`cspine_calibration.products`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import onnx
 from onnx import helper
@@ -23,20 +25,27 @@ _REDUCED = 4  # axes of what is pooled over rows and columns
 def formed(graph: Graph, target: Target, *, keep_float: Sequence[str] = ()) -> Graph:
     """Return an equal graph as a target wants it before it is quantised.
 
-    For onnxruntime a concatenation begins with the longest one before it that it repeats, means
-    over rows and columns are pooling, and heads are products of matrices but for those that
-    ``keep_float`` names. Every tensor keeps its name and its values.
+    For onnxruntime and OpenVINO a concatenation begins with the longest one before it that it
+    repeats. For onnxruntime means over rows and columns are pooling as well, and heads are products
+    of matrices but for those that ``keep_float`` names. Every tensor keeps its name and its values.
     """
+    if target.chained_concats:
+        graph = _with(graph, _extended)
     if not target.integer_activations:
+        return graph
+    return with_products(_with(graph, _pooled), target, keep_float=keep_float)
+
+
+def _with(graph: Graph, form: Callable[[Graph, int, onnx.NodeProto], onnx.NodeProto]) -> Graph:
+    """Return a graph with another form of each node; the graph itself if none has one."""
+    nodes = [form(graph, index, node) for index, node in enumerate(graph.nodes)]
+    if all(new is old for new, old in zip(nodes, graph.nodes, strict=True)):
         return graph
     model = onnx.ModelProto()
     model.CopyFrom(graph.model)
     del model.graph.node[:]
-    model.graph.node.extend(
-        _extended(graph, index, _pooled(graph, index, node))
-        for index, node in enumerate(graph.nodes)
-    )
-    return with_products(Graph(model), target, keep_float=keep_float)
+    model.graph.node.extend(nodes)
+    return Graph(model)
 
 
 def _pooled(graph: Graph, index: int, node: onnx.NodeProto) -> onnx.NodeProto:

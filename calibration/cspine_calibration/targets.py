@@ -65,6 +65,8 @@ class Target:
         Which inputs of a residual addition are quantised.
     share_concat_scale
         Whether the inputs and the output of a concatenation have one scale.
+    chained_concats
+        Whether a concatenation that repeats another begins with that one's result.
     joins
         The integers of what is concatenated and then normalised, as DenseNet does before each
         convolution: it is moved many times, and in integers that takes a quarter. Symmetric, so
@@ -94,6 +96,7 @@ class Target:
     integer_outputs: Literal["written", "read", "none"]
     add_inputs: Literal["all", "skip"]
     share_concat_scale: bool
+    chained_concats: bool
     joins: Grid | None
     heads: Literal["none", "products", "convolutions"]
     tensor_cores: bool
@@ -123,6 +126,7 @@ def _onnxruntime(name: str, *, activation: Grid, weight_limit: int) -> Target:
         # A ReLU melts into an integer convolution only if the range starts at zero, which a scale
         # shared with a signed tensor does not.
         share_concat_scale=False,
+        chained_concats=True,
         joins=None,
         heads="products",
         tensor_cores=False,
@@ -143,6 +147,7 @@ def _tensorrt(
         integer_outputs="none",
         add_inputs="skip",
         share_concat_scale=True,
+        chained_concats=False,
         joins=None,
         heads="none",
         tensor_cores=True,
@@ -164,6 +169,7 @@ _ROWS = (
         integer_outputs="read",
         add_inputs="all",
         share_concat_scale=True,
+        chained_concats=True,
         joins=INT8_SYMMETRIC,
         heads="convolutions",
         tensor_cores=False,
@@ -185,6 +191,7 @@ _ROWS = (
         integer_outputs="written",
         add_inputs="all",
         share_concat_scale=True,
+        chained_concats=False,
         joins=None,
         heads="none",
         tensor_cores=False,

@@ -1,4 +1,4 @@
-"""The graph as onnxruntime computes it fastest: the same values by fewer operators."""
+"""The graph as a runtime computes it fastest: the same values by fewer operators."""
 
 from __future__ import annotations
 
@@ -73,9 +73,10 @@ def test_what_is_no_global_pooling_stays(body: str) -> None:
     assert "GlobalAveragePool" not in operators(made)
 
 
-def test_a_concatenation_begins_with_the_one_before_it() -> None:
+@pytest.mark.parametrize("target", ["ort-x64-vnni", "openvino"])
+def test_a_concatenation_begins_with_the_one_before_it(target: str) -> None:
     data = model(DENSE, "float[N,16,6,6] y", **WEIGHTS)
-    made = formed(read_graph(data), ORT).model
+    made = formed(read_graph(data), TARGETS[target]).model
     inputs = [list(node.input) for node in made.graph.node if node.op_type == "Concat"]
     assert inputs == [["x", "a"], ["p", "b"], ["q", "c"]]
     np.testing.assert_array_equal(outputs(made.SerializeToString())["y"], outputs(data)["y"])
@@ -97,4 +98,10 @@ def test_another_axis_or_order_is_no_beginning(body: str) -> None:
 @pytest.mark.parametrize("target", [name for name in TARGETS if not name.startswith("ort-")])
 def test_other_targets_get_the_graph_as_it_is(target: str) -> None:
     graph = read_graph(model("y = ReduceMean<axes = [2, 3]>(x)", "float[N,4,1,1] y"))
+    assert formed(graph, TARGETS[target]) is graph
+
+
+@pytest.mark.parametrize("target", [name for name in TARGETS if name.startswith("trt")])
+def test_tensorrt_joins_what_the_file_joins(target: str) -> None:
+    graph = read_graph(model(DENSE, "float[N,16,6,6] y", **WEIGHTS))
     assert formed(graph, TARGETS[target]) is graph
