@@ -5,7 +5,8 @@ places as a concatenation has operands, and onnxruntime dequantises a value for 
 so both are quicker with the longest concatenation so far and what is new.
 
 onnxruntime leaves one thing more that costs: a mean over rows and columns is computed in float
-where global pooling has an integer kernel. Heads come last (:mod:`cspine_calibration.products`).
+where global pooling has an integer kernel. Small SiLU are one operator of floats
+(:mod:`cspine_calibration.silu`), and heads come last (:mod:`cspine_calibration.products`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from onnx import helper
 
 from cspine_calibration.graph import Graph
 from cspine_calibration.products import with_products
+from cspine_calibration.silu import is_silu, with_silu
 from cspine_calibration.targets import Target
 
 _REDUCED = 4  # axes of what is pooled over rows and columns
@@ -26,14 +28,16 @@ def formed(graph: Graph, target: Target, *, keep_float: Sequence[str] = ()) -> G
     """Return an equal graph as a target wants it before it is quantised.
 
     For onnxruntime and OpenVINO a concatenation begins with the longest one before it that it
-    repeats. For onnxruntime means over rows and columns are pooling as well, and heads are products
-    of matrices but for those that ``keep_float`` names. Every tensor keeps its name and its values.
+    repeats. For onnxruntime means over rows and columns are pooling as well, SiLU of small tensors
+    are one operator, and heads are products of matrices but for those that ``keep_float`` names.
+    Every tensor that is left keeps its name and its values.
     """
     if target.chained_concats:
         graph = _with(graph, _extended)
     if not target.integer_activations:
         return graph
-    return with_products(_with(graph, _pooled), target, keep_float=keep_float)
+    graph = _with(with_silu(graph), _pooled)
+    return with_products(graph, target, keep_float=keep_float)
 
 
 def _with(graph: Graph, form: Callable[[Graph, int, onnx.NodeProto], onnx.NodeProto]) -> Graph:
@@ -52,6 +56,8 @@ def _pooled(graph: Graph, index: int, node: onnx.NodeProto) -> onnx.NodeProto:
     """Return a mean over rows and columns, kept as axes of one, as global pooling."""
     if node.op_type != "ReduceMean" or not graph.pools_globally(index):
         return node
+    if is_silu(graph.nodes[graph.producers.get(node.input[0], index)]):
+        return node  # float: its layout is then free, as that of global pooling is not
     keeps = [each.i for each in node.attribute if each.name == "keepdims"]
     if keeps == [0] or graph.rank(node.input[0]) != _REDUCED:
         return node

@@ -7,6 +7,7 @@ graph's topological order, as ONNX keeps them.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -118,6 +119,19 @@ class Graph:
     def rank(self, tensor: str) -> int | None:
         """Return how many axes the file says a tensor has; ``None`` if it does not say."""
         return self._ranks.get(tensor)
+
+    def size(self, tensor: str) -> int | None:
+        """Return how many values of an image a tensor has; ``None`` if the file does not say."""
+        sizes = self._sizes.get(tensor, ())
+        return math.prod(sizes) if sizes and all(sizes) else None
+
+    @cached_property
+    def _sizes(self) -> Mapping[str, tuple[int, ...]]:
+        """Axes but the first, with zero for what is open."""
+        return {
+            value.name: tuple(each.dim_value for each in value.type.tensor_type.shape.dim[1:])
+            for value in self.model.graph.value_info
+        }
 
     @cached_property
     def _ranks(self) -> Mapping[str, int]:

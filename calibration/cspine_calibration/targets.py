@@ -32,7 +32,7 @@ INT8_SYMMETRIC = Grid(low=-128, high=127, symmetric=True)
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm"})
 MOVED_AS_FLOAT = frozenset({"SpaceToDepth"})
 """Operators that only move values, for which OpenVINO makes floats of integers."""
-# Of onnxruntime: QLinearSigmoid, QLinearMul and so on. With the first two SiLU is integer.
+# Of onnxruntime: QLinearSigmoid, QLinearMul and so on. With the first two large SiLU are integer.
 _INTEGER_ACTIVATIONS = frozenset(
     {"AveragePool", "GlobalAveragePool", "LeakyRelu", "Mul", "Sigmoid"}
 )

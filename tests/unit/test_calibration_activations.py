@@ -59,7 +59,10 @@ def emitted(model: bytes, target: str) -> bytes:
     return emit(model, calibrated(model, cases()), target=target).model
 
 
-def test_onnxruntime_computes_gates_and_squeezes_as_integers(block: bytes) -> None:
+def test_onnxruntime_computes_gates_and_squeezes_of_large_images_as_integers(
+    block: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cspine_calibration.silu._SMALL", 12 * 12 * 8)
     found = integer_kernels(emitted(block, "ort-x64-vnni"))
     assert found.integer == {
         "QLinearAdd": 1,
@@ -70,6 +73,38 @@ def test_onnxruntime_computes_gates_and_squeezes_as_integers(block: bytes) -> No
     }
     # Single pixels gain nothing, and what a head reads stays in float.
     assert [kernel for kernel, _ in found.floating if "Conv" in kernel] == ["Conv", "FusedConv"]
+
+
+@pytest.mark.parametrize("target", ["ort-x64-vnni", "ort-x64-avx2", "ort-arm"])
+def test_a_silu_of_a_small_image_is_one_float_operator_between_integers(
+    block: bytes, target: str
+) -> None:
+    data = emitted(block, target)
+    nodes = onnx.load_model_from_string(data).graph.node
+    found = {node.output[0]: list(node.input) for node in nodes if node.op_type == "QuickGelu"}
+    # Not that of single pixels, which onnxruntime finds by itself.
+    assert found == {"es": ["e_dequantized"], "ds": ["d_dequantized"], "hs": ["h_dequantized"]}
+    # What reads the squeezed image reads it in float, up to the next convolution.
+    assert set(File(data).activations) == {"x", "e", "es", "d", "z", "p", "a", "h"}
+    if target != "ort-arm":  # signed activations, which have other kernels there
+        assert integer_kernels(data).integer == {"QLinearAdd": 1, "QLinearConv": 4}
+    assert "ReduceMean" in {node.op_type for node in nodes}
+
+
+def test_a_silu_of_unknown_size_is_left_as_it_is(block: bytes) -> None:
+    model = onnx.load_model_from_string(block)
+    del model.graph.value_info[:]
+    found = integer_kernels(emitted(model.SerializeToString(), "ort-x64-vnni"))
+    assert found.integer["QLinearSigmoid"] == 3
+
+
+def test_a_gate_that_others_read_stays() -> None:
+    text = BLOCK.replace("z = Mul(ds, gate)", "z0 = Mul(ds, gate)  z = Mul(z0, dg)")
+    model = onnx.load_from_string(build(text, **random_weights(WEIGHTS)))
+    model = onnx.shape_inference.infer_shapes(model)
+    made = onnx.load_model_from_string(emitted(model.SerializeToString(), "ort-x64-vnni"))
+    found = {node.output[0] for node in made.graph.node if node.op_type == "QuickGelu"}
+    assert found == {"es", "hs"}
 
 
 def test_openvino_gets_floats_where_floats_are_computed_next(block: bytes) -> None:
