@@ -61,26 +61,48 @@ def numbered(seed: int, number: int, stream: int) -> np.random.Generator:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """How a neck is bent.
+
+    Attributes
+    ----------
+    lordosis_deg
+        Of the lower endplate of C2 against that of T1, lordosis positive.
+    t1_slope_deg
+        How far T1 leans forward.
+    """
+
+    lordosis_deg: float
+    t1_slope_deg: float
+
+
+@dataclass(frozen=True)
 class _Stance:
     """How often necks are held so, and the mean and spread of the angles."""
 
     name: Posture
     share: float
-    lordosis_deg: tuple[float, float]
-    t1_slope_deg: tuple[float, float]
     gaze_deg: tuple[float, float]
+    lying: tuple[tuple[float, float], tuple[float, float]]
+    standing: tuple[tuple[float, float], tuple[float, float]]
 
 
-# About two in three necks are lordotic; the mean of all is near the 12.7 degrees of C2-C7 that
-# Guo et al. (2018) print. A straight neck stands on a flat T1, a forward head on a steep one and
-# looks up from it.
+# Two in three necks are lordotic, and the mean angle of C2 and C7 of those who stand lies between
+# the 6.6 and 18.8 degrees that Guo et al. (2018) give as the interval of the mean; single series
+# spread by 12 degrees and more. A straight neck stands on a flat T1, a forward head on a steep one
+# and looks up from it. Who lies is bent less.
 _POSTURES = (
-    _Stance("lordotic", 0.52, (20.0, 5.5), (25.0, 4.5), (0.0, 4.0)),
-    _Stance("straight", 0.20, (5.0, 2.5), (19.0, 4.0), (1.0, 4.0)),
-    _Stance("kyphotic", 0.12, (-7.0, 4.0), (15.0, 3.5), (4.0, 4.0)),
-    _Stance("forward head", 0.16, (12.0, 4.5), (32.0, 3.5), (10.0, 4.0)),
+    _Stance("lordotic", 0.52, (0, 4), ((20, 5.5), (25, 4.5)), ((26, 9), (31, 4))),
+    _Stance("straight", 0.20, (1, 4), ((5, 2.5), (19, 4)), ((7, 3), (20, 4))),
+    _Stance("kyphotic", 0.12, (4, 4), ((-7, 4), (15, 3.5)), ((-16, 9), (10, 3.5))),
+    _Stance("forward head", 0.16, (10, 4), ((12, 4.5), (32, 3.5)), ((14, 8), (33, 3.5))),
 )
 _SHARES = np.cumsum([stance.share for stance in _POSTURES])[:-1]
+
+_FOLLOWS = 0.6
+"""Part of what a standing neck is bent more than its like by which T1 leans more."""
+
+_INCIDENCE_DEG = (16.0, 3.7)
 
 
 @dataclass(frozen=True)
@@ -93,10 +115,12 @@ class Patient:
     ----------
     bmi
         Body mass index, kg/m2: how thick the neck is.
-    lordosis_deg
-        Of the lower endplate of C2 against that of T1, lordosis positive.
+    standing, lying
+        The neck on a film, and in a scanner.
     gaze_deg
         How far the head is tipped back on the axis.
+    incidence_deg
+        How far the odontoid leans back of what the lower endplate of C2 is perpendicular to.
     disc_mm
         Height of a disc of severity 0.
     severity, labels
@@ -114,10 +138,11 @@ class Patient:
     scale: float
     bmi: float
     posture: Posture
-    lordosis_deg: float
-    t1_slope_deg: float
+    standing: Curve
+    lying: Curve
     gaze_deg: float
     tilt_deg: float
+    incidence_deg: float
     canal_mm: float
     disc_mm: float
     severity: tuple[float, ...]
@@ -148,6 +173,7 @@ def draw_patient(seed: int, number: int) -> Patient:
     age = int(np.clip(rng.normal(56 + 2 * shared, 13), 22, 88))
     stance = generator(seed, number, stream="posture")
     posture = _POSTURES[int(np.searchsorted(_SHARES, stance.random(), side="right"))]
+    bend, slope, gaze = (_apart(stance) for _ in range(3))
     return Patient(
         seed=seed,
         number=number,
@@ -157,10 +183,11 @@ def draw_patient(seed: int, number: int) -> Patient:
         scale=float(np.clip(stature, 0.89, 1.09)),
         bmi=float(np.clip(26 * np.exp(rng.normal(0, 0.16)), 17, 42)),
         posture=posture.name,
-        lordosis_deg=_clipped(stance, posture.lordosis_deg),
-        t1_slope_deg=_clipped(stance, posture.t1_slope_deg),
-        gaze_deg=_clipped(stance, posture.gaze_deg),
+        standing=_curve(posture.standing, bend, slope, follows=_FOLLOWS),
+        lying=_curve(posture.lying, bend, slope),
+        gaze_deg=_spread(posture.gaze_deg, gaze),
         tilt_deg=float(np.clip(stance.normal(0, 4), -9, 9)),
+        incidence_deg=_spread(_INCIDENCE_DEG, _apart(stance)),
         canal_mm=float(np.clip(rng.normal(17.0, 1.1), 14.5, 19.5)),
         # Whatever its discs have lost, a neck is as long as others: its length would tell labels.
         disc_mm=float(np.clip(rng.normal(5.8, 0.5), 4.6, 7.0) / disc_left(severity).mean()),
@@ -177,7 +204,23 @@ def disc_left(severity: ArrayLike) -> NDArray[np.float64]:
     return left
 
 
-def _clipped(rng: np.random.Generator, spread: tuple[float, float]) -> float:
-    """Draw around a mean with a standard deviation, and no further from it than two and a half."""
+def _apart(rng: np.random.Generator) -> float:
+    """Draw how many standard deviations a patient is from the mean: at most two and a half."""
+    return float(np.clip(rng.standard_normal(), -2.5, 2.5))
+
+
+def _spread(spread: tuple[float, float], apart: float) -> float:
     mean, deviation = spread
-    return float(mean + deviation * np.clip(rng.standard_normal(), -2.5, 2.5))
+    return mean + deviation * apart
+
+
+def _curve(
+    spreads: tuple[tuple[float, float], tuple[float, float]],
+    bend: float,
+    slope: float,
+    *,
+    follows: float = 0.0,
+) -> Curve:
+    lordosis, t1_slope = spreads
+    further = follows * lordosis[1] * bend
+    return Curve(_spread(lordosis, bend), _spread(t1_slope, slope) + further)

@@ -82,19 +82,35 @@ def test_two_readers_differ_by_the_same_noise(population: list[Patient]) -> None
 
 
 def test_necks_are_held_in_four_ways(population: list[Patient]) -> None:
-    lordosis = np.array([patient.lordosis_deg for patient in population])
+    lordosis = np.array([patient.lying.lordosis_deg for patient in population])
     assert lordosis.mean() == pytest.approx(12.7, abs=1.0)
     assert (lordosis < 0).mean() == pytest.approx(0.12, abs=0.03)
-    mean = {
-        posture: np.mean([
-            (patient.lordosis_deg, patient.t1_slope_deg, patient.gaze_deg)
-            for patient in population if patient.posture == posture
-        ], axis=0)
-        for posture in get_args(Posture)
-    }  # fmt: skip
-    assert mean["lordotic"][0] > 15 > 10 > mean["straight"][0] > 0 > mean["kyphotic"][0]
-    forward = mean.pop("forward head")
-    assert (forward[1:] > np.max(list(mean.values()), axis=0)[1:]).all()
+    for curve in ("lying", "standing"):
+        mean = {
+            posture: np.mean([
+                (each.lordosis_deg, each.t1_slope_deg, patient.gaze_deg)
+                for patient in population if patient.posture == posture
+                for each in [getattr(patient, curve)]
+            ], axis=0)
+            for posture in get_args(Posture)
+        }  # fmt: skip
+        assert mean["lordotic"][0] > 15 > 10 > mean["straight"][0] > 0 > mean["kyphotic"][0]
+        forward = mean.pop("forward head")
+        assert (forward[1:] > np.max(list(mean.values()), axis=0)[1:]).all()
+
+
+def test_who_stands_is_bent_as_people_are(population: list[Patient]) -> None:
+    """Slopes of T1 and C2 and incidence of the odontoid of 42 adults: Lee et al. (2022)."""
+    curves = [patient.standing for patient in population]
+    lordosis = np.array([curve.lordosis_deg for curve in curves])
+    slope = np.array([curve.t1_slope_deg for curve in curves])
+    incidence = np.array([patient.incidence_deg for patient in population])
+    lying = np.array([patient.lying.lordosis_deg for patient in population])
+    assert (slope - lordosis).mean() == pytest.approx(10.9, abs=1.5)
+    assert np.corrcoef(lordosis, slope)[0, 1] > 0.5
+    assert incidence.std() == pytest.approx(3.7, abs=0.2)
+    assert lordosis.std() > 1.3 * lying.std()
+    assert np.corrcoef(lordosis, lying)[0, 1] > 0.95
 
 
 @pytest.mark.parametrize("fact", ["site", "face", "sex", "age", "bmi", "posture", "scale"])

@@ -10,7 +10,7 @@ from cspine_phantom.imaging.attenuation import project
 from cspine_phantom.imaging.devices import DEVICES
 from cspine_phantom.imaging.presentation import WHITE, Picture
 from cspine_phantom.imaging.radiograph import LabelMap, radiograph, signal
-from cspine_phantom.patients import SITES, Face, Patient, draw_patient, generator
+from cspine_phantom.patients import SITES, Curve, Face, Patient, draw_patient, generator
 from cspine_phantom.scene.anatomy import lateral
 from cspine_phantom.scene.frontal import frontal
 
@@ -118,7 +118,7 @@ def test_processes_point_away_from_the_face(face: Face, sign: int) -> None:
 
 
 def test_severity_grows_lips_and_narrows_disc_and_canal() -> None:
-    patient = replace(draw_patient(2, 2), tilt_deg=0.0, t1_slope_deg=15.0, lordosis_deg=10.0)
+    patient = replace(draw_patient(2, 2), tilt_deg=0.0, standing=Curve(10.0, 15.0))
     gaps, canals = [], []
     for value in (-1.0, 0.0, 1.0, 2.0):
         scene = lateral(replace(patient, severity=(0.0, 0.0, value, 0.0, 0.0, 0.0)))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cspine_phantom.patients import VERTEBRAE, Patient, disc_left, generator
+from cspine_phantom.patients import VERTEBRAE, Curve, Patient, disc_left, generator
 from cspine_phantom.scene import neck, vertebra
 from cspine_phantom.scene.shapes import POSTERIOR, Points, Pose, Scene, Shape, rounded
 
@@ -41,20 +41,22 @@ _CURVE = (0.22, 0.18, 0.18, 0.18, 0.16, 0.08)
 class Spine:
     """The column from C2 to T1 before scaling, and what degeneration did to it.
 
-    ``canal_mm`` has one depth a vertebra, ``osteophyte_mm`` one reach a level.
+    ``canal_mm`` has one depth a vertebra, ``osteophyte_mm`` one reach a level. C2 lies as its lower
+    endplate does; its odontoid, and the atlas and the head with it, as ``dens``.
     """
 
     poses: tuple[Pose, ...]
+    dens: Pose
     canal_mm: tuple[float, ...]
     osteophyte_mm: tuple[float, ...]
 
 
-def spine(patient: Patient, *, rng: np.random.Generator) -> Spine:
-    """Stack the vertebrae from T1 upwards along the patient's curve."""
+def spine(patient: Patient, curve: Curve, *, rng: np.random.Generator) -> Spine:
+    """Stack the vertebrae from T1 upwards along one of the patient's curves."""
     severity = np.array(patient.severity)
-    bends = patient.lordosis_deg * (np.array(_CURVE) + rng.normal(0, 0.03, 6))
+    bends = curve.lordosis_deg * (np.array(_CURVE) + rng.normal(0, 0.03, 6))
     below = np.append(np.cumsum(bends[::-1])[::-1], 0.0)
-    leans = np.deg2rad(patient.t1_slope_deg - below)
+    leans = np.deg2rad(curve.t1_slope_deg - below)
     depths = np.array(_DEPTH) * rng.normal(1, 0.02, 7)
     heights = np.array(_HEIGHT) * rng.normal(1, 0.025, 7)
     narrowing = disc_left(severity) * rng.normal(1, 0.05, 6)
@@ -76,7 +78,8 @@ def spine(patient: Patient, *, rng: np.random.Generator) -> Spine:
     canal = patient.canal_mm + np.array([2.0, 0.4, 0, 0, 0, 0.2, 0.4]) + rng.normal(0, 0.3, 7)
     canal[:6] -= 0.7 * severity
     reach = np.clip(1.0 + 0.9 * severity + rng.normal(0, 0.12, 6), 0.0, 3.8)
-    return Spine(tuple(poses), tuple(canal.tolist()), tuple(reach.tolist()))
+    dens = poses[0].tipped(np.deg2rad(patient.incidence_deg))
+    return Spine(tuple(poses), dens, tuple(canal.tolist()), tuple(reach.tolist()))
 
 
 def lateral(patient: Patient) -> Scene:
@@ -85,13 +88,13 @@ def lateral(patient: Patient) -> Scene:
     ``focus`` holds the outlines of every labelled shape: C2 to T1 and their processes.
     """
     rng = generator(patient.seed, patient.number, stream="anatomy")
-    column = spine(patient, rng=rng)
+    column = spine(patient, patient.standing, rng=rng)
     gaze, heavy = np.deg2rad(patient.gaze_deg), patient.bmi - _BMI
-    organs = neck.organs(column.poses, gaze=gaze, rng=rng)
+    organs = neck.organs(column.poses, column.dens, gaze=gaze, rng=rng)
     shapes = [*organs, *_vertebrae(patient, column, rng)]
     veils = neck.shoulders(column.poses, rng=rng)
-    outlines = neck.skin(column.poses, gaze=gaze, padding_mm=0.7 * heavy, rng=rng)
-    points = _landmarks(column.poses, gaze)
+    outlines = neck.skin(column.poses, column.dens, gaze=gaze, padding_mm=0.7 * heavy, rng=rng)
+    points = _landmarks(column, gaze)
     return Scene(
         view="lateral",
         skin=tuple(outline * patient.scale for outline in outlines),
@@ -103,12 +106,12 @@ def lateral(patient: Patient) -> Scene:
     )
 
 
-def _landmarks(poses: tuple[Pose, ...], gaze: float) -> dict[str, Points]:
+def _landmarks(column: Spine, gaze: float) -> dict[str, Points]:
     """Return the 34 points by name; osteophytes are no part of a corner."""
-    found = neck.points(poses, gaze=gaze)
-    found |= {f"C2{name}": at for name, at in vertebra.odontoid(poses[0]).items()}
-    for index, (name, pose) in enumerate(zip(VERTEBRAE, poses, strict=True)):
-        corners = vertebra.corners(pose, high=index == 0)
+    found = neck.points(column.dens, gaze=gaze)
+    found |= {f"C2{name}": at for name, at in vertebra.odontoid(column.dens).items()}
+    for name, pose in zip(VERTEBRAE, column.poses, strict=True):
+        corners = vertebra.corners(pose, dens=column.dens if name == "C2" else None)
         # Of T1, which the shoulders may hide, the upper endplate is all that anyone marks.
         found |= {f"{name}{end}": at for end, at in corners.items() if name != "T1" or end in _TOP}
     return found
@@ -132,7 +135,7 @@ def _vertebrae(patient: Patient, column: Spine, rng: np.random.Generator) -> lis
         upper, lower = vertebra.endplates(pose, above=discs[index], below=discs[index + 1])
         pillar = vertebra.pillar(pose)
         if index == 0:
-            body = vertebra.axis(pose, below_mm=lips[1])
+            body = vertebra.axis(pose, column.dens, below_mm=lips[1])
             plates = [lower]
             pillar = pose.place(_AXIS_PILLAR)
         else:

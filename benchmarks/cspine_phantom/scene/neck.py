@@ -13,48 +13,54 @@ from cspine_phantom.scene.skull import jaw, skull, skull_points
 _PREVERTEBRAL = (4.0, 4.2, 5.5, 11.0, 13.5, 14.0, 14.0)
 _AIRWAY = (13.0, 14.0, 13.0, 10.0, 13.0, 15.0, 15.5)
 
+# By which C1 and C7 include the 35 to 40 degrees that are published.
+_ATLAS_TIPPED = np.deg2rad(6.0)
 
-def organs(poses: tuple[Pose, ...], *, gaze: float, rng: np.random.Generator) -> tuple[Shape, ...]:
+
+def organs(
+    poses: tuple[Pose, ...], dens: Pose, *, gaze: float, rng: np.random.Generator
+) -> tuple[Shape, ...]:
     """Return the sharp shapes around the vertebrae, unlabelled.
 
     The head is tipped back on the axis by `gaze` radians.
     """
-    dens = tip(poses)
-    chin = dens + rng.normal(0, 2.0, 2)
+    top = tip(dens)
+    chin = top + rng.normal(0, 2.0, 2)
     return (
         *(
-            replace(shape, outline=turned(shape.outline, about=dens, angle=gaze))
-            for shape in (*skull(dens), *jaw(chin))
+            replace(shape, outline=turned(shape.outline, about=top, angle=gaze))
+            for shape in (*skull(top), *jaw(chin))
         ),
-        *_atlas(poses[0], gaze),
+        *_atlas(dens, gaze),
         *_airway(poses, chin, rng),
         *_larynx(poses[1].centre, rng),
         *_nape(poses, rng),
     )
 
 
-def tip(poses: tuple[Pose, ...]) -> Points:
+def tip(dens: Pose) -> Points:
     """Return where the odontoid ends, (2,): skull and jaw hang on it."""
-    end: Points = poses[0].place([[1.0, -27.0]])[0]
+    end: Points = dens.place([[1.0, -27.0]])[0]
     return end
 
 
-def points(poses: tuple[Pose, ...], *, gaze: float) -> dict[str, Points]:
+def points(dens: Pose, *, gaze: float) -> dict[str, Points]:
     """Return the landmarks above C2 by name."""
-    dens = tip(poses)
-    front, back = _atlas_pose(poses[0], gaze).place([[-10.9, 0.0], [36.2, 2.4]])
-    head = {name: turned(at, about=dens, angle=gaze) for name, at in skull_points(dens).items()}
+    top = tip(dens)
+    front, back = _atlas_pose(dens, gaze).place([[-10.9, 0.0], [36.2, 2.4]])
+    head = {name: turned(at, about=top, angle=gaze) for name, at in skull_points(top).items()}
     return {**head, "C1A": front, "C1P": back}
 
 
-def _atlas_pose(axis: Pose, gaze: float) -> Pose:
-    """Return where C1 turns about the odontoid: half way between the axis and the head."""
-    return Pose(axis.place([[0.0, -20.0]])[0], (axis.lean - gaze) / 2, 0.0, 0.0)
+def _atlas_pose(dens: Pose, gaze: float) -> Pose:
+    """Return where C1 turns about the odontoid: half way between it and the head, tipped back."""
+    lean = (dens.lean - gaze) / 2 - _ATLAS_TIPPED
+    return Pose(dens.place([[0.0, -20.0]])[0], lean, 0.0, 0.0)
 
 
-def _atlas(axis: Pose, gaze: float) -> tuple[Shape, ...]:
+def _atlas(dens: Pose, gaze: float) -> tuple[Shape, ...]:
     """Return C1: a level is named by the bodies beside it, and it has none, so no label either."""
-    pose = _atlas_pose(axis, gaze)
+    pose = _atlas_pose(dens, gaze)
     bar = [
         (6.0, -1.0), (12.0, -2.6), (20.0, -3.4), (28.0, -3.2), (34.0, -1.8), (36.6, 0.6),
         (36.0, 4.8), (32.0, 6.6), (28.0, 5.0), (24.0, 2.6), (17.0, 1.4), (9.0, 3.6),
@@ -143,7 +149,12 @@ def _airway(poses: tuple[Pose, ...], chin: Points, rng: np.random.Generator) -> 
 
 
 def skin(
-    poses: tuple[Pose, ...], *, gaze: float, padding_mm: float, rng: np.random.Generator
+    poses: tuple[Pose, ...],
+    dens: Pose,
+    *,
+    gaze: float,
+    padding_mm: float,
+    rng: np.random.Generator,
 ) -> tuple[Points, ...]:
     """Return the outline of head, neck and upper trunk; it leaves every picture on three sides.
 
@@ -153,7 +164,7 @@ def skin(
     back, front = padding_mm + rng.normal(0, (4, 3))
     face = beside(axis, (-150, -140), (-118, -60), (-112, -20), (-114, 18), (-104, 34))
     outline = [
-        turned(face, about=tip(poses), angle=gaze),
+        turned(face, about=tip(dens), angle=gaze),
         beside(third, (-58 - front, 26)),
         beside(fifth, (-52 - front, 12)),
         beside(seventh, (-58 - front, 16)),
@@ -161,9 +172,7 @@ def skin(
         beside(first, (190, 60), (112, 22), (78 + back, -10)),
         beside(fifth, (64 + back, -2)),
         beside(third, (62 + back, -6)),
-        turned(
-            beside(axis, (78 + back, -24), (98, -60), (100, -140)), about=tip(poses), angle=gaze
-        ),
+        turned(beside(axis, (78 + back, -24), (98, -60), (100, -140)), about=tip(dens), angle=gaze),
     ]
     return (rounded(np.concatenate(outline)),)
 

@@ -21,11 +21,13 @@ def oblique(patient: Patient, *, rng: np.random.Generator) -> Scene:
     foramina of one side open, and the two halves of the jaw part.
     """
     turn = np.deg2rad(rng.uniform(35, 55))
-    column = spine(patient, rng=generator(patient.seed, patient.number, stream="anatomy"))
+    anatomy = generator(patient.seed, patient.number, stream="anatomy")
+    column = spine(patient, patient.standing, rng=anatomy)
     poses = tuple(_turned(pose, turn) for pose in column.poses)
-    shapes = [*_upper(poses[0], turn, rng), _airway(poses, turn, rng)]
+    dens = _turned(column.dens, turn)
+    shapes = [*_upper(dens, turn, rng), _airway(poses, turn, rng)]
     for index in range(7):
-        shapes += _vertebra(poses, index, turn, rng)
+        shapes += _vertebra(poses, dens, index, turn, rng)
     shapes += [shape for index in range(6) for shape in _foramen(poses, index, turn, rng)]
     veils, chest = _chest(poses[6].centre, rng)
     scale = patient.scale
@@ -33,7 +35,7 @@ def oblique(patient: Patient, *, rng: np.random.Generator) -> Scene:
     return Scene(
         view="oblique",
         skin=tuple(
-            outline * scale for outline in neck.skin(poses, gaze=0.0, padding_mm=0.0, rng=rng)
+            outline * scale for outline in neck.skin(poses, dens, gaze=0.0, padding_mm=0.0, rng=rng)
         ),
         veils=tuple(veil.scaled(scale) for veil in veils),
         shapes=tuple(shape.scaled(scale) for shape in (*shapes, *chest)),
@@ -53,7 +55,7 @@ def _turned(pose: Pose, turn: float) -> Pose:
 
 
 def _vertebra(
-    poses: tuple[Pose, ...], index: int, turn: float, rng: np.random.Generator
+    poses: tuple[Pose, ...], dens: Pose, index: int, turn: float, rng: np.random.Generator
 ) -> list[Shape]:
     pose = poses[index]
     w, h = pose.half_depth, pose.half_height
@@ -73,7 +75,7 @@ def _vertebra(
         Shape(near, 0.30, rim=0.16, soft_mm=0.25),
     ]
     if index == 0:
-        shapes.append(Shape(vertebra.axis(pose, below_mm=0.0), 0.42, rim=0.15, soft_mm=0.3))
+        shapes.append(Shape(vertebra.axis(pose, dens, below_mm=0.0), 0.42, rim=0.15, soft_mm=0.3))
     else:
         # Both uncinate edges show, so neighbours overlap at the back of the disc.
         body = [(-w, -h + 2), (-0.5 * w, -h + 0.5), (0.1 * w, -h + 1.5), (0.55 * w, -h - 3.5),

@@ -94,6 +94,12 @@ class Pose:
         points: Points = np.asarray(local, np.float64) @ np.array([[cos, -sin], [sin, cos]])
         return points + self.centre
 
+    def tipped(self, back: float) -> Pose:
+        """Return the body tipped back by radians about the middle of its lower endplate."""
+        turned = replace(self, lean=self.lean - back)
+        below = [[0.0, self.half_height]]
+        return replace(turned, centre=self.centre + (self.place(below) - turned.place(below))[0])
+
 
 def turned(points: ArrayLike, *, about: Points, angle: float) -> Points:
     """Return positions turned about one, from x towards y, by radians."""

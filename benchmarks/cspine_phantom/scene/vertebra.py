@@ -26,17 +26,22 @@ def body(pose: Pose, *, above_mm: float, below_mm: float, front_mm: float) -> Po
     return pose.place(rounded(outline))
 
 
-def axis(pose: Pose, *, below_mm: float) -> Points:
-    """Return C2: its body with the odontoid, and the lip of the disc C2/3."""
+def axis(pose: Pose, dens: Pose, *, below_mm: float) -> Points:
+    """Return C2: its body with the odontoid, and the lip of the disc C2/3.
+
+    What lies above the foot of the body lies as `dens` does.
+    """
     w, h = pose.half_depth, pose.half_height
-    outline = [
+    above = [
         (w - 0.3, 0.2 * h), (w - 0.4, -0.35 * h), (w - 0.9, -0.75 * h), (6.0, -11.5), (5.2, -15.0),
         (5.9, -19.0), (5.8, -23.0), (3.9, -26.6), (0.9, -27.8), (-2.2, -26.6), (-4.3, -23.0),
         (-4.9, -18.5), (-4.2, -14.0), (-5.6, -10.5), (-w + 0.9, -0.6 * h), (-w + 0.7, 0.1 * h),
+    ]  # fmt: skip
+    foot = [
         (-w, 0.6 * h), (-w - 0.8, h + 0.6), (-w - 0.2, h + 1.5), (-0.5 * w, h - 0.1),
         (0.1 * w, h - 1.0), (0.55 * w, h - 0.6), *_lip(w, h, below_mm, 1.0),
     ]  # fmt: skip
-    return pose.place(rounded(outline))
+    return rounded(np.concatenate([dens.place(above), pose.place(foot)]))
 
 
 def _lip(w: float, y: float, size: float, side: float) -> list[tuple[float, float]]:
@@ -47,20 +52,21 @@ def _lip(w: float, y: float, size: float, side: float) -> list[tuple[float, floa
     ]  # fmt: skip
 
 
-def corners(pose: Pose, *, high: bool) -> dict[str, Points]:
+def corners(pose: Pose, *, dens: Pose | None) -> dict[str, Points]:
     """Return the four corners of a body, lips apart: AS, PS, AI and PI, (2,) positions each.
 
-    C2, the `high` one, has no endplate above: its waist stands for it.
+    C2, which has a `dens`, has no endplate above: its waist stands for it.
     """
     w, h = pose.half_depth, pose.half_height
-    upper = -0.45 * h if high else 0.9 - h
-    places = [(-w + 0.6, upper), (w - 0.5, upper), (-w - 0.1, h - 0.3), (w - 0.5, h - 0.7)]
-    return dict(zip(("AS", "PS", "AI", "PI"), pose.place(places), strict=True))
+    upper, head = (0.9 - h, pose) if dens is None else (-0.45 * h, dens)
+    above = head.place([(-w + 0.6, upper), (w - 0.5, upper)])
+    below = pose.place([(-w - 0.1, h - 0.3), (w - 0.5, h - 0.7)])
+    return dict(zip(("AS", "PS", "AI", "PI"), [*above, *below], strict=True))
 
 
-def odontoid(pose: Pose) -> dict[str, Points]:
+def odontoid(dens: Pose) -> dict[str, Points]:
     """Return the posterior superior point of the odontoid and its tip: D and T of C2."""
-    return dict(zip(("D", "T"), pose.place([(5.2, -24.0), (0.9, -27.2)]), strict=True))
+    return dict(zip(("D", "T"), dens.place([(5.2, -24.0), (0.9, -27.2)]), strict=True))
 
 
 def arch(pose: Pose, *, canal_mm: float, length_mm: float, drop: float, high: bool) -> Points:

@@ -83,7 +83,7 @@ def bodies(column: Column, canal: Canal, *, rng: np.random.Generator) -> list[So
     for index, (pose, half) in enumerate(zip(column.poses, column.half_width_mm, strict=True)):
         front = max(rng.normal(0.8, 0.7), 0.0) if 0 < index < 7 else 0.3
         outline = (
-            vertebra.axis(pose, below_mm=lips[1])
+            vertebra.axis(pose, pose, below_mm=lips[1])
             if index == 0
             else vertebra.body(pose, above_mm=lips[index], below_mm=lips[index + 1], front_mm=front)
         )

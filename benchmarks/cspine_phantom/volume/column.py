@@ -44,7 +44,7 @@ class Column:
     @property
     def dens(self) -> Points:
         """The tip of the odontoid, (2,)."""
-        return tip(self.poses)
+        return tip(self.poses[0])
 
     def head(self, points: Points) -> Points:
         """Return positions given from the tip of the odontoid in a head that looks ahead."""
@@ -53,7 +53,7 @@ class Column:
 
 def column(patient: Patient, *, rng: np.random.Generator) -> Column:
     """Stack the vertebrae of a patient; below T1 the spine leans back again."""
-    above = spine(patient, rng=rng)
+    above = spine(patient, patient.lying, rng=rng)
     poses = list(above.poses)
     for depth, height in zip(_BELOW_DEPTH, _BELOW_HEIGHT, strict=True):
         upper = poses[-1]

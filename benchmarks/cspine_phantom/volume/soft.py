@@ -23,7 +23,9 @@ _AIRWAY_MM = (12.0, 12.0, 11.0, 9.0, 13.0, 15.0, 15.5, 15.5, 15.5, 15.5)
 def envelope(column: Column, patient: Patient, *, rng: np.random.Generator) -> list[Solid]:
     """Return skin, the fat under it and, as one, the muscle inside."""
     heavy = patient.bmi - _BMI
-    (outline,) = skin(column.poses, gaze=column.gaze, padding_mm=0.7 * heavy, rng=rng)
+    (outline,) = skin(
+        column.poses, column.poses[0], gaze=column.gaze, padding_mm=0.7 * heavy, rng=rng
+    )
     anchor = column.poses[2].centre + np.array([4.0, 0.0])
     fat_mm = float(np.clip(5.0 + 0.45 * heavy + rng.normal(0, 1.0), 2.5, 14.0))
     trunk = beside(column.poses[6].centre, (-190, 150), (-110, 100), (-60, 70), (0, 26), (60, 14),
