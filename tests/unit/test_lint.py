@@ -21,7 +21,7 @@ from cspine_calibration.lint.finding import Finding
 from cspine_calibration.lint.lint import RULES, UNDECIDED, apply, lint
 from cspine_calibration.lint.quantized import read_quantized
 from cspine_calibration.targets import TARGETS
-from drawing import Drawing
+from drawing import CHANNELS, Drawing
 
 DLA = TARGETS["trt-dla"]
 BY_NAME = {case.name: case for case in CASES}
@@ -51,6 +51,18 @@ def test_a_gate_is_no_head() -> None:
     convolved = d.conv(d.stored("x"))
     gated = d.node("Mul", convolved, d.node("Sigmoid", convolved))
     assert lint(d.model(d.head(gated)), target="trt", where="m") == ()
+
+
+@pytest.mark.parametrize(("channels", "heads"), [(CHANNELS, 0), (CHANNELS // 2, 1)])
+def test_a_feature_map_that_is_read_on_is_no_head(channels: int, heads: int) -> None:
+    """Another network may read it besides; one that has lost channels is a result."""
+    d = Drawing()
+    shown = d.conv(d.stored("x"), d.weights((channels, CHANNELS, 3, 3)), d.bias(channels))
+    onwards = d.node("Relu", d.conv(d.stored(shown), d.weights((CHANNELS, channels, 3, 3))))
+    model = onnx.load_model_from_string(d.model(d.head(onwards)))
+    model.graph.output.append(onnx.helper.make_empty_tensor_value_info(shown))
+    found = lint(model.SerializeToString(), target="trt", where="m")
+    assert [each.number for each in found if each.place == shown] == ["T10"] * heads
 
 
 def test_every_rule_is_broken_by_a_case() -> None:
