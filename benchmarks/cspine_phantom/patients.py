@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Face = Literal["left", "right"]
+from cspine_phantom.posture import Curve, Posture, draw_stance
 
-Posture = Literal["lordotic", "straight", "kyphotic", "forward head"]
+Face = Literal["left", "right"]
 
 VERTEBRAE = ("C2", "C3", "C4", "C5", "C6", "C7", "T1")
 """Label ``i + 1`` of a mask is the body of ``VERTEBRAE[i]``."""
@@ -61,51 +61,6 @@ def numbered(seed: int, number: int, stream: int) -> np.random.Generator:
 
 
 @dataclass(frozen=True)
-class Curve:
-    """How a neck is bent.
-
-    Attributes
-    ----------
-    lordosis_deg
-        Of the lower endplate of C2 against that of T1, lordosis positive.
-    t1_slope_deg
-        How far T1 leans forward.
-    """
-
-    lordosis_deg: float
-    t1_slope_deg: float
-
-
-@dataclass(frozen=True)
-class _Stance:
-    """How often necks are held so, and the mean and spread of the angles."""
-
-    name: Posture
-    share: float
-    gaze_deg: tuple[float, float]
-    lying: tuple[tuple[float, float], tuple[float, float]]
-    standing: tuple[tuple[float, float], tuple[float, float]]
-
-
-# Two in three necks are lordotic, and the mean angle of C2 and C7 of those who stand lies between
-# the 6.6 and 18.8 degrees that Guo et al. (2018) give as the interval of the mean; single series
-# spread by 12 degrees and more. A straight neck stands on a flat T1, a forward head on a steep one
-# and looks up from it. Who lies is bent less.
-_POSTURES = (
-    _Stance("lordotic", 0.52, (0, 4), ((20, 5.5), (25, 4.5)), ((26, 9), (31, 4))),
-    _Stance("straight", 0.20, (1, 4), ((5, 2.5), (19, 4)), ((7, 3), (20, 4))),
-    _Stance("kyphotic", 0.12, (4, 4), ((-7, 4), (15, 3.5)), ((-16, 9), (10, 3.5))),
-    _Stance("forward head", 0.16, (10, 4), ((12, 4.5), (32, 3.5)), ((14, 8), (33, 3.5))),
-)
-_SHARES = np.cumsum([stance.share for stance in _POSTURES])[:-1]
-
-_FOLLOWS = 0.6
-"""Part of what a standing neck is bent more than its like by which T1 leans more."""
-
-_INCIDENCE_DEG = (16.0, 3.7)
-
-
-@dataclass(frozen=True)
 class Patient:
     """One phantom patient.
 
@@ -115,12 +70,8 @@ class Patient:
     ----------
     bmi
         Body mass index, kg/m2: how thick the neck is.
-    standing, lying
-        The neck on a film, and in a scanner.
-    gaze_deg
-        How far the head is tipped back on the axis.
-    incidence_deg
-        How far the odontoid leans back of what the lower endplate of C2 is perpendicular to.
+    posture, standing, lying, gaze_deg, tilt_deg, incidence_deg
+        As of :class:`~cspine_phantom.posture.Stance`.
     disc_mm
         Height of a disc of severity 0.
     severity, labels
@@ -171,9 +122,7 @@ def draw_patient(seed: int, number: int) -> Patient:
     stature = rng.normal(1.03 if sex == "M" else 0.96, 0.03)
     # Age leans on severity so little that what else it changes tells no label.
     age = int(np.clip(rng.normal(56 + 2 * shared, 13), 22, 88))
-    stance = generator(seed, number, stream="posture")
-    posture = _POSTURES[int(np.searchsorted(_SHARES, stance.random(), side="right"))]
-    bend, slope, gaze = (_apart(stance) for _ in range(3))
+    stance = draw_stance(generator(seed, number, stream="posture"))
     return Patient(
         seed=seed,
         number=number,
@@ -182,12 +131,12 @@ def draw_patient(seed: int, number: int) -> Patient:
         face="left" if rng.random() < 0.5 else "right",
         scale=float(np.clip(stature, 0.89, 1.09)),
         bmi=float(np.clip(26 * np.exp(rng.normal(0, 0.16)), 17, 42)),
-        posture=posture.name,
-        standing=_curve(posture.standing, bend, slope, follows=_FOLLOWS),
-        lying=_curve(posture.lying, bend, slope),
-        gaze_deg=_spread(posture.gaze_deg, gaze),
-        tilt_deg=float(np.clip(stance.normal(0, 4), -9, 9)),
-        incidence_deg=_spread(_INCIDENCE_DEG, _apart(stance)),
+        posture=stance.posture,
+        standing=stance.standing,
+        lying=stance.lying,
+        gaze_deg=stance.gaze_deg,
+        tilt_deg=stance.tilt_deg,
+        incidence_deg=stance.incidence_deg,
         canal_mm=float(np.clip(rng.normal(17.0, 1.1), 14.5, 19.5)),
         # Whatever its discs have lost, a neck is as long as others: its length would tell labels.
         disc_mm=float(np.clip(rng.normal(5.8, 0.5), 4.6, 7.0) / disc_left(severity).mean()),
@@ -202,25 +151,3 @@ def disc_left(severity: ArrayLike) -> NDArray[np.float64]:
     """Return the part of a disc's height that its severity leaves."""
     left: NDArray[np.float64] = 1 - 0.13 * np.clip(severity, -2, 3)
     return left
-
-
-def _apart(rng: np.random.Generator) -> float:
-    """Draw how many standard deviations a patient is from the mean: at most two and a half."""
-    return float(np.clip(rng.standard_normal(), -2.5, 2.5))
-
-
-def _spread(spread: tuple[float, float], apart: float) -> float:
-    mean, deviation = spread
-    return mean + deviation * apart
-
-
-def _curve(
-    spreads: tuple[tuple[float, float], tuple[float, float]],
-    bend: float,
-    slope: float,
-    *,
-    follows: float = 0.0,
-) -> Curve:
-    lordosis, t1_slope = spreads
-    further = follows * lordosis[1] * bend
-    return Curve(_spread(lordosis, bend), _spread(t1_slope, slope) + further)

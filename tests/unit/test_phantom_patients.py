@@ -12,11 +12,11 @@ from cspine_phantom.patients import (
     SITES,
     VERTEBRAE,
     Patient,
-    Posture,
     Stream,
     draw_patient,
     generator,
 )
+from cspine_phantom.posture import Posture
 
 PINNED_FACTS = ("M", 61, "right", "lordotic")
 PINNED_SEVERITY = (

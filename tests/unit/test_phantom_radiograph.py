@@ -10,7 +10,8 @@ from cspine_phantom.imaging.attenuation import project
 from cspine_phantom.imaging.devices import DEVICES
 from cspine_phantom.imaging.presentation import WHITE, Picture
 from cspine_phantom.imaging.radiograph import LabelMap, radiograph, signal
-from cspine_phantom.patients import SITES, Curve, Face, Patient, draw_patient, generator
+from cspine_phantom.patients import SITES, Face, Patient, draw_patient, generator
+from cspine_phantom.posture import Curve
 from cspine_phantom.scene.anatomy import lateral
 from cspine_phantom.scene.frontal import frontal
 

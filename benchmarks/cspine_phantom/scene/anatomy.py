@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cspine_phantom.patients import VERTEBRAE, Curve, Patient, disc_left, generator
+from cspine_phantom.patients import VERTEBRAE, Patient, disc_left, generator
+from cspine_phantom.posture import Curve
 from cspine_phantom.scene import neck, vertebra
 from cspine_phantom.scene.shapes import POSTERIOR, Points, Pose, Scene, Shape, rounded
 
