@@ -24,8 +24,7 @@ weights kept in float16. The localiser learns cross-entropy and Dice, the other 
 cross-entropy. Films are turned, scaled, shifted and mirrored, and shown as other devices would have
 shown them: curve of greys, local contrast, sharpness, strength and grain of the noise. Crops are
 displaced as the localiser may err. The tuning patients choose the thresholds; no weight is fitted
-to them, and nothing at all to the test. The screen was fitted while the phantoms' necks were bent
-less than they are now, and was kept: the locked test shows what it refuses of these.
+to them, and nothing at all to the test.
 """
 FIELDS = (
     ("AUC, answered levels", "auc"), ("AUC, others by chance", "auc_of_all"),
