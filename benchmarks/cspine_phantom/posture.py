@@ -79,7 +79,7 @@ _SHARES = np.cumsum([kind.share for kind in _KINDS])[:-1]
 _FOLLOWS = 0.6
 """Part of what a standing neck is bent more than its like by which T1 leans more."""
 
-# Lee, Hyun and Kim (2022) found 17.7 ± 3.7; the odontoid's own shape has the rest.
+# Lee, Hyun and Kim (2022) found 17.7 ± 3.7; with the odontoid's own shape it is 19 here.
 _INCIDENCE_DEG = (16.0, 3.7)
 
 

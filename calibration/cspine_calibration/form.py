@@ -4,9 +4,9 @@ In a dense block each concatenation repeats the one before it. OpenVINO gathers 
 places as a concatenation has operands, and onnxruntime dequantises a value for each of its readers,
 so both are quicker with the longest concatenation so far and what is new.
 
-onnxruntime leaves one thing more that costs: a mean over rows and columns is computed in float
-where global pooling has an integer kernel. Small SiLU are one operator of floats
-(:mod:`cspine_calibration.silu`), and heads come last (:mod:`cspine_calibration.products`).
+For onnxruntime a mean over rows and columns is global pooling, which has an integer kernel, a small
+SiLU is one operator of floats (:mod:`cspine_calibration.silu`), and heads are products of matrices
+(:mod:`cspine_calibration.products`).
 """
 
 from __future__ import annotations
@@ -53,11 +53,15 @@ def _with(graph: Graph, form: Callable[[Graph, int, onnx.NodeProto], onnx.NodePr
 
 
 def _pooled(graph: Graph, index: int, node: onnx.NodeProto) -> onnx.NodeProto:
-    """Return a mean over rows and columns, kept as axes of one, as global pooling."""
+    """Return a mean over rows and columns, kept as axes of one, as global pooling.
+
+    That of a small SiLU stays: it is float, and its layout is then free, as pooling's is not.
+    """
     if node.op_type != "ReduceMean" or not graph.pools_globally(index):
         return node
-    if is_silu(graph.nodes[graph.producers.get(node.input[0], index)]):
-        return node  # float: its layout is then free, as that of global pooling is not
+    source = graph.producers.get(node.input[0])
+    if source is not None and is_silu(graph.nodes[source]):
+        return node
     keeps = [each.i for each in node.attribute if each.name == "keepdims"]
     if keeps == [0] or graph.rank(node.input[0]) != _REDUCED:
         return node

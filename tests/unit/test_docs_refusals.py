@@ -74,7 +74,8 @@ A stripped header states neither part nor view nor, unless the film is mirrored,
 lying one claims a lateral of the neck. Right is a film with a fault that was refused, or withheld,
 with the code expected, and a clean one that was answered; missed, one that got an answer which its
 fault forbids. The interval is Wilson's. No network was ever shown a film of an *unseen part*: which
-code refuses it is open, that it is refused is not.
+code refuses it is open, that it is refused is not. Where the bundle below is not that of the
+[model card](models/xray-compression.md), its screen is an older one; the card has newer figures.
 """
 MAKE = "cspine phantom admission build/xray.cspine --seed 2002 --record"
 

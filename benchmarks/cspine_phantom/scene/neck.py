@@ -13,7 +13,7 @@ from cspine_phantom.scene.skull import jaw, skull, skull_points
 _PREVERTEBRAL = (4.0, 4.2, 5.5, 11.0, 13.5, 14.0, 14.0)
 _AIRWAY = (13.0, 14.0, 13.0, 10.0, 13.0, 15.0, 15.5)
 
-# By which C1 and C7 include the 35 to 40 degrees that are published.
+# With this, C1 and C7 include the 35 to 40 degrees that are published.
 _ATLAS_TIPPED = np.deg2rad(6.0)
 
 
