@@ -141,7 +141,7 @@ def _write_case(job: _Job) -> dict[str, object]:
         "device": DEVICES[patient.site].name,
         "sex": patient.sex,
         "age": patient.age,
-        "posture": patient.posture,
+        "posture": patient.stance.posture,
         "split": job.split,
         "mask": mask,
         "points": points,

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cspine_phantom.posture import Curve, Posture, draw_stance
+from cspine_phantom.posture import Stance, draw_stance
 
 Face = Literal["left", "right"]
 
@@ -64,14 +64,12 @@ def numbered(seed: int, number: int, stream: int) -> np.random.Generator:
 class Patient:
     """One phantom patient.
 
-    Angles are in degrees, lengths in millimetres before ``scale`` is applied.
+    Lengths are in millimetres before ``scale`` is applied.
 
     Attributes
     ----------
     bmi
         Body mass index, kg/m2: how thick the neck is.
-    posture, standing, lying, gaze_deg, tilt_deg, incidence_deg
-        As of :class:`~cspine_phantom.posture.Stance`.
     disc_mm
         Height of a disc of severity 0.
     severity, labels
@@ -88,12 +86,7 @@ class Patient:
     face: Face
     scale: float
     bmi: float
-    posture: Posture
-    standing: Curve
-    lying: Curve
-    gaze_deg: float
-    tilt_deg: float
-    incidence_deg: float
+    stance: Stance
     canal_mm: float
     disc_mm: float
     severity: tuple[float, ...]
@@ -122,7 +115,6 @@ def draw_patient(seed: int, number: int) -> Patient:
     stature = rng.normal(1.03 if sex == "M" else 0.96, 0.03)
     # Age leans on severity so little that what else it changes tells no label.
     age = int(np.clip(rng.normal(56 + 2 * shared, 13), 22, 88))
-    stance = draw_stance(generator(seed, number, stream="posture"))
     return Patient(
         seed=seed,
         number=number,
@@ -131,12 +123,7 @@ def draw_patient(seed: int, number: int) -> Patient:
         face="left" if rng.random() < 0.5 else "right",
         scale=float(np.clip(stature, 0.89, 1.09)),
         bmi=float(np.clip(26 * np.exp(rng.normal(0, 0.16)), 17, 42)),
-        posture=stance.posture,
-        standing=stance.standing,
-        lying=stance.lying,
-        gaze_deg=stance.gaze_deg,
-        tilt_deg=stance.tilt_deg,
-        incidence_deg=stance.incidence_deg,
+        stance=draw_stance(generator(seed, number, stream="posture")),
         canal_mm=float(np.clip(rng.normal(17.0, 1.1), 14.5, 19.5)),
         # Whatever its discs have lost, a neck is as long as others: its length would tell labels.
         disc_mm=float(np.clip(rng.normal(5.8, 0.5), 4.6, 7.0) / disc_left(severity).mean()),

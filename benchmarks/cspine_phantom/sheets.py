@@ -76,7 +76,7 @@ def _of_site(site: str) -> list[_Job]:
     patients = (draw_patient(_SEED, number) for number in count())
     chosen = islice((patient for patient in patients if patient.site == site), 4)
     return [
-        _Job(each, None, f"{site} {each.sex}{each.age} {each.posture}", (540, 500))
+        _Job(each, None, f"{site} {each.sex}{each.age} {each.stance.posture}", (540, 500))
         for each in chosen
     ]
 

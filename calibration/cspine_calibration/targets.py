@@ -80,7 +80,8 @@ class Target:
         Whether the shapes that tensor cores cannot serve stay in float.
     integer_activations
         Operators without weights that run as integers where what they read and write is quantised;
-        if there are any, :mod:`cspine_calibration.form` first brings the graph to them.
+        if there are any, :mod:`cspine_calibration.form` first brings the graph to them, but for a
+        SiLU that :mod:`cspine_calibration.silu` finds small enough to be faster in float.
     every_tensor
         Whether all that operators compute is quantised, weighted or not, but what heads give: an
         accelerator without a float unit next to its integer one leaves the region otherwise.

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
+from operator import attrgetter
 from typing import get_args
 
 import numpy as np
@@ -34,7 +35,7 @@ PINNED_SEVERITY = (
 
 def test_a_patient_is_the_same_on_every_machine() -> None:
     patient = draw_patient(7, 11)
-    assert (patient.sex, patient.age, patient.face, patient.posture) == PINNED_FACTS
+    assert (patient.sex, patient.age, patient.face, patient.stance.posture) == PINNED_FACTS
     assert patient.severity == pytest.approx(PINNED_SEVERITY, abs=1e-9)
 
 
@@ -85,15 +86,15 @@ def test_two_readers_differ_by_the_same_noise(population: list[Patient]) -> None
 
 
 def test_necks_are_held_in_four_ways(population: list[Patient]) -> None:
-    lordosis = np.array([patient.lying.lordosis_deg for patient in population])
+    lordosis = np.array([patient.stance.lying.lordosis_deg for patient in population])
     assert lordosis.mean() == pytest.approx(12.7, abs=1.0)
     assert (lordosis < 0).mean() == pytest.approx(0.12, abs=0.03)
     for curve in ("lying", "standing"):
         mean = {
             posture: np.mean([
-                (each.lordosis_deg, each.t1_slope_deg, patient.gaze_deg)
-                for patient in population if patient.posture == posture
-                for each in [getattr(patient, curve)]
+                (each.lordosis_deg, each.t1_slope_deg, patient.stance.gaze_deg)
+                for patient in population if patient.stance.posture == posture
+                for each in [getattr(patient.stance, curve)]
             ], axis=0)
             for posture in get_args(Posture)
         }  # fmt: skip
@@ -112,11 +113,11 @@ def incidence_deg(points: Mapping[str, Points]) -> float:
 
 def test_who_stands_is_bent_as_people_are(population: list[Patient]) -> None:
     """The slope of C2 and the odontoid's incidence in 42 adults: Lee et al. (2022)."""
-    curves = [patient.standing for patient in population]
+    curves = [patient.stance.standing for patient in population]
     lordosis = np.array([curve.lordosis_deg for curve in curves])
     slope = np.array([curve.t1_slope_deg for curve in curves])
     incidence = [incidence_deg(lateral(patient).landmarks) for patient in population[:200]]
-    lying = np.array([patient.lying.lordosis_deg for patient in population])
+    lying = np.array([patient.stance.lying.lordosis_deg for patient in population])
     assert (slope - lordosis).mean() == pytest.approx(10.9, abs=1.5)
     assert np.corrcoef(lordosis, slope)[0, 1] > 0.5
     assert np.mean(incidence) == pytest.approx(17.7, abs=3.7 / 2)
@@ -125,11 +126,11 @@ def test_who_stands_is_bent_as_people_are(population: list[Patient]) -> None:
     assert np.corrcoef(lordosis, lying)[0, 1] > 0.95
 
 
-@pytest.mark.parametrize("fact", ["site", "face", "sex", "age", "bmi", "posture", "scale"])
+@pytest.mark.parametrize("fact", ["site", "face", "sex", "age", "bmi", "stance.posture", "scale"])
 def test_what_is_not_the_spine_tells_no_label(population: list[Patient], fact: str) -> None:
     """The classes' shares, or ranks, differ by no more than a background may tell: AUC 0.55."""
     labels = np.array([patient.labels for patient in population])
-    values = np.array([getattr(patient, fact) for patient in population])
+    values = np.array([attrgetter(fact)(patient) for patient in population])
     if values.dtype.kind in "US":
         values = np.searchsorted(np.unique(values), values)
         shares = [labels[values == value].mean() for value in np.unique(values)]

@@ -119,7 +119,9 @@ def test_processes_point_away_from_the_face(face: Face, sign: int) -> None:
 
 
 def test_severity_grows_lips_and_narrows_disc_and_canal() -> None:
-    patient = replace(draw_patient(2, 2), tilt_deg=0.0, standing=Curve(10.0, 15.0))
+    patient = draw_patient(2, 2)
+    stance = replace(patient.stance, tilt_deg=0.0, standing=Curve(10.0, 15.0))
+    patient = replace(patient, stance=stance)
     gaps, canals = [], []
     for value in (-1.0, 0.0, 1.0, 2.0):
         scene = lateral(replace(patient, severity=(0.0, 0.0, value, 0.0, 0.0, 0.0)))

@@ -107,7 +107,7 @@ def _write_case(job: _Job) -> dict[str, object]:
         "device": case.scanner.name,
         "sex": patient.sex,
         "age": patient.age,
-        "posture": patient.posture,
+        "posture": patient.stance.posture,
         "split": job.split,
     }
     if job.fault:

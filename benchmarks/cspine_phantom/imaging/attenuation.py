@@ -59,7 +59,7 @@ def project(
     scene: Scene, patient: Patient, device: Device, *, rng: np.random.Generator
 ) -> Projection:
     """Aim the beam: tilt, mirror for those who face right, magnify, and keep `focus` in view."""
-    turn = np.deg2rad(patient.tilt_deg)
+    turn = np.deg2rad(patient.stance.tilt_deg)
     matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     if scene.view in ("lateral", "oblique") and patient.face == "right":
         matrix = np.diag([-1.0, 1.0]) @ matrix

@@ -185,7 +185,7 @@ def _begin(
         "device": scanner.name,
         "sex": patient.sex,
         "age": patient.age,
-        "posture": patient.posture,
+        "posture": patient.stance.posture,
         "split": job.split,
         "fault": job.fault or "",
     }

@@ -79,7 +79,7 @@ def spine(patient: Patient, curve: Curve, *, rng: np.random.Generator) -> Spine:
     canal = patient.canal_mm + np.array([2.0, 0.4, 0, 0, 0, 0.2, 0.4]) + rng.normal(0, 0.3, 7)
     canal[:6] -= 0.7 * severity
     reach = np.clip(1.0 + 0.9 * severity + rng.normal(0, 0.12, 6), 0.0, 3.8)
-    dens = poses[0].tipped(np.deg2rad(patient.incidence_deg))
+    dens = poses[0].tipped(np.deg2rad(patient.stance.incidence_deg))
     return Spine(tuple(poses), dens, tuple(canal.tolist()), tuple(reach.tolist()))
 
 
@@ -89,8 +89,8 @@ def lateral(patient: Patient) -> Scene:
     ``focus`` holds the outlines of every labelled shape: C2 to T1 and their processes.
     """
     rng = generator(patient.seed, patient.number, stream="anatomy")
-    column = spine(patient, patient.standing, rng=rng)
-    gaze, heavy = np.deg2rad(patient.gaze_deg), patient.bmi - _BMI
+    column = spine(patient, patient.stance.standing, rng=rng)
+    gaze, heavy = np.deg2rad(patient.stance.gaze_deg), patient.bmi - _BMI
     organs = neck.organs(column.poses, column.dens, gaze=gaze, rng=rng)
     shapes = [*organs, *_vertebrae(patient, column, rng)]
     veils = neck.shoulders(column.poses, rng=rng)

@@ -18,7 +18,7 @@ Poses = Sequence[Pose]
 def with_hardware(scene: Scene, patient: Patient, *, rng: np.random.Generator) -> Scene:
     """Return the lateral `scene` of `patient` with metal of one kind or two."""
     anatomy = generator(patient.seed, patient.number, stream="anatomy")
-    column = spine(patient, patient.standing, rng=anatomy)
+    column = spine(patient, patient.stance.standing, rng=anatomy)
     kinds = (_front, _front, _back, _back, _discs, _wires, _outside)
     chosen = rng.choice(len(kinds), 1 if rng.random() < 0.6 else 2, replace=False)
     metal = [shape for kind in chosen for shape in kinds[kind](column.poses, rng)]

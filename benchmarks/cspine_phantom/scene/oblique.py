@@ -22,7 +22,7 @@ def oblique(patient: Patient, *, rng: np.random.Generator) -> Scene:
     """
     turn = np.deg2rad(rng.uniform(35, 55))
     anatomy = generator(patient.seed, patient.number, stream="anatomy")
-    column = spine(patient, patient.standing, rng=anatomy)
+    column = spine(patient, patient.stance.standing, rng=anatomy)
     poses = tuple(_turned(pose, turn) for pose in column.poses)
     dens = _turned(column.dens, turn)
     shapes = [*_upper(dens, turn, rng), _airway(poses, turn, rng)]
@@ -109,19 +109,19 @@ def _foramen(
     ]
 
 
-def _upper(axis: Pose, turn: float, rng: np.random.Generator) -> list[Shape]:
+def _upper(dens: Pose, turn: float, rng: np.random.Generator) -> list[Shape]:
     """Return skull, atlas and a jaw whose halves part."""
-    dens = axis.place([[1.0, -27.0]])[0]
+    tip = neck.tip(dens)
     apart = 34 * np.sin(turn)
     arch = ellipse((14.0, -19.0), radii=(16.0, 5.0), turn_deg=rng.normal(0, 8))
     shapes = [
-        *skull.skull(dens + np.array([rng.normal(4, 4), 0.0])),
-        Shape(axis.place(arch), 0.16, rim=0.24),
+        *skull.skull(tip + np.array([rng.normal(4, 4), 0.0])),
+        Shape(dens.place(arch), 0.16, rim=0.24),
     ]
     for side, depth in ((-0.5, np.cos(turn)), (0.35, np.cos(turn) + 0.3)):
         for shape in skull.jaw(np.zeros(2)):
             outline = (
-                shape.outline * (depth, 1.0) + dens + (side * apart, rng.normal(0, 0.5) + 5 * side)
+                shape.outline * (depth, 1.0) + tip + (side * apart, rng.normal(0, 0.5) + 5 * side)
             )
             shapes.append(replace(shape, outline=outline, density=0.7 * shape.density))
     return shapes

@@ -37,7 +37,7 @@ def adorned(scene: Scene, *, rng: np.random.Generator) -> Scene:
 def with_jewellery(scene: Scene, patient: Patient, *, rng: np.random.Generator) -> Scene:
     """Return the lateral `scene` of `patient` with jewellery of one kind across the column."""
     anatomy = generator(patient.seed, patient.number, stream="anatomy")
-    column = spine(patient, patient.standing, rng=anatomy)
+    column = spine(patient, patient.stance.standing, rng=anatomy)
     kinds: tuple[Callable[[Poses, np.random.Generator], list[Shape]], ...]
     kinds = (_chain, _chain, _earrings, _piercings)
     jewels = kinds[int(rng.integers(len(kinds)))](column.poses, rng)

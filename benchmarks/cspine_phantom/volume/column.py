@@ -42,18 +42,18 @@ class Column:
     gaze: float
 
     @property
-    def dens(self) -> Points:
+    def tip(self) -> Points:
         """The tip of the odontoid, (2,)."""
         return tip(self.poses[0])
 
     def head(self, points: Points) -> Points:
         """Return positions given from the tip of the odontoid in a head that looks ahead."""
-        return turned(np.asarray(points, np.float64) + self.dens, about=self.dens, angle=self.gaze)
+        return turned(np.asarray(points, np.float64) + self.tip, about=self.tip, angle=self.gaze)
 
 
 def column(patient: Patient, *, rng: np.random.Generator) -> Column:
     """Stack the vertebrae of a patient; below T1 the spine leans back again."""
-    above = spine(patient, patient.lying, rng=rng)
+    above = spine(patient, patient.stance.lying, rng=rng)
     poses = list(above.poses)
     for depth, height in zip(_BELOW_DEPTH, _BELOW_HEIGHT, strict=True):
         upper = poses[-1]
@@ -71,5 +71,5 @@ def column(patient: Patient, *, rng: np.random.Generator) -> Column:
         poses=tuple(poses),
         half_width_mm=tuple(widths.tolist()),
         canal_mm=(*above.canal_mm, *[_BELOW_CANAL_MM] * 3),
-        gaze=float(np.deg2rad(patient.gaze_deg)),
+        gaze=float(np.deg2rad(patient.stance.gaze_deg)),
     )

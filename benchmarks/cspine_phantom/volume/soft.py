@@ -106,7 +106,7 @@ def throat(column: Column, *, rng: np.random.Generator) -> list[Solid]:
 
 
 def _mouth(column: Column, rng: np.random.Generator) -> list[Solid]:
-    chin = column.dens + rng.normal(0, 2.0, 2)
+    chin = column.tip + rng.normal(0, 2.0, 2)
     tongue = rounded([(-24, -6), (-42, -14), (-66, -10), (-80, 4), (-82, 24), (-62, 34), (-40, 28),
                       (-28, 14)])  # fmt: skip
     jaw = ellipse((-90.0, 39.0), radii=(5.2, 12.0), turn_deg=-8)
