@@ -35,6 +35,7 @@ def main() -> None:
     results = _read(chosen.record)
     done = {(each.network, each.runtime) for each in results}
     makers = subjects()
+    order = {name: number for number, name in enumerate(makers)}
     wanted = [
         (name, runtime)
         for name in chosen.network or makers
@@ -49,6 +50,7 @@ def main() -> None:
             folder = chosen.files / name / runtime
             folder.mkdir(parents=True, exist_ok=True)
             results.append(measure(subject, runtime, folder, kept=kept, threads=chosen.threads))
+            results.sort(key=lambda each: order[each.network])
             write_atomic(chosen.record, _lines(results, chosen.threads))
 
 

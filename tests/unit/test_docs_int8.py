@@ -32,9 +32,10 @@ Each network is quantised four times with the same images: by `cspine`, by
 know of for x86-64 (its preprocessing, UINT8 activations, weights per channel), and by
 `nncf.quantize` at its defaults, as ONNX for ONNX Runtime and as an OpenVINO model for OpenVINO.
 FP32 and all four run in turn, in blocks of random order; the speed is FP32's time over theirs,
-paired by block and image, with its 95 % interval. dB is the signal-to-noise ratio of the worst
-output against FP32 on images that calibrated nothing. The share in integers is of the FP32 graph's
-FLOPs, read from the graph that the runtime has optimised.
+paired by block and image, with its 95 % interval. Networks may have run on different days: compare
+ratios, and milliseconds within a row only. dB is the signal-to-noise ratio of the worst output
+against FP32 on images that calibrated nothing. The share in integers is of the FP32 graph's FLOPs,
+read from the graph that the runtime has optimised.
 
 Weights are seeded, with the statistics of BatchNorm that training leaves: the ratio tells which
 tool loses less, and no clinical accuracy. What INT8 does to answers is for
