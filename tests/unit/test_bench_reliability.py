@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pingouin
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
 from cspine.errors import ModelError
@@ -90,7 +90,12 @@ def test_values_and_intervals_agree_with_pingouin(monkeypatch):
 @given(readings(), st.floats(0.1, 10.0), st.floats(-100.0, 100.0), st.sampled_from(FORMS))
 def test_order_shift_scale_and_range(ratings, scale, shift, form):
     assume(icc(ratings, form="1,1") > 0.0)
-    value, found = icc(ratings, form=form), icc_interval(ratings, form=form, level=0.9)
+    value = icc(ratings, form=form)
+    try:
+        found = icc_interval(ratings, form=form, level=0.9)
+    except ModelError:
+        assert form == "2,k"  # the only lower limit that may not exist
+        reject()
     assert found.low <= value <= found.high <= 1.0
     rng = np.random.default_rng(0)
     same = [
@@ -102,6 +107,14 @@ def test_order_shift_scale_and_range(ratings, scale, shift, form):
         assert icc(other, form=form) == pytest.approx(value, abs=1e-7)
         again = icc_interval(other, form=form, level=0.9)
         assert (again.low, again.high) == pytest.approx((found.low, found.high), abs=1e-6)
+
+
+def test_a_lower_limit_that_no_mean_can_have():
+    """Four patients who hardly differ, and readers who differ less than chance lets them."""
+    ratings = [[-0.459, -0.061], [-1.353, -0.053], [0.101, 0.343], [1.652, -0.219]]
+    assert icc_interval(ratings, form="2,1").low < -1.0
+    with pytest.raises(ModelError, match=r"ICC\(2,k\): got patients that differ less"):
+        icc_interval(ratings, form="2,k")
 
 
 @untimed

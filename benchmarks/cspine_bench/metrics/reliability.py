@@ -74,7 +74,8 @@ def icc_interval(ratings: ArrayLike, *, form: Form, level: float = 0.95) -> Inte
     ------
     ModelError
         As :func:`icc`, or if the readers do not disagree at all, which leaves the interval no
-        width.
+        width, or if the lower limit of ``2,k`` is one that no mean can have: a few patients who
+        hardly differ.
     ValueError
         If ``level`` is not strictly between 0 and 1.
 
