@@ -195,8 +195,8 @@ def admission(
       cspine phantom admission build/xray.cspine --seed 2002
     """
     from cspine.bundle import Bundle
+    from cspine.choose import choose
     from cspine.device import this_device
-    from cspine.precision import choose
     from cspine_phantom.measure.admission import measure_admission
 
     opened = Bundle.open(bundle)

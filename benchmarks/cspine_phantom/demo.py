@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from cspine.accept import Film, Stack, Stacks
+from cspine.choose import choose
 from cspine.commands.run import findings_table, write_outcome
 from cspine.device import this_device
 from cspine.dicom.select import read_all
 from cspine.errors import ModelError
 from cspine.pipeline import Pipeline
 from cspine.pipeline_file import load_spec, shipped_spec
-from cspine.precision import choose, fp32, int8
+from cspine.precision import fp32, lower
 from cspine.spec import Detect
 from cspine_bench.accuracy.layout import report_summary, report_text
 from cspine_bench.accuracy.verdict import answered_levels, verify
@@ -170,7 +171,7 @@ def run_demo(
     device = this_device()
     regions = bundle.spec.has(Detect)
     locked = read_cases(folder / "test", split="test", levels=levels, regions=regions)
-    report = verify(bundle, int8("onnxruntime", device), locked, threads=None)
+    report = verify(bundle, lower("onnxruntime", device, "int8"), locked, threads=None)
     say(report_text(report))
 
     chosen = choose(bundle, device, backend="onnxruntime", precision=None)
@@ -188,7 +189,7 @@ def run_demo(
         for study, outcome in zip(studies, outcomes, strict=True)
         if outcome.findings.refusal is None
     ]
-    choices = (fp32("onnxruntime"), int8("onnxruntime", device))
+    choices = (fp32("onnxruntime"), lower("onnxruntime", device, "int8"))
     record = bench(sides(bundle, choices), answered, repeats=12, threads=None, progress=_silent)
     say(record_text(record))
 

@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from cspine.precision import Verdict
+from cspine.evidence import Verdict
 from cspine_bench.accuracy.criteria import agreement_interval, auc_criterion
 from cspine_bench.accuracy.figure import Flags
 from cspine_bench.accuracy.noninferiority import verdict_by

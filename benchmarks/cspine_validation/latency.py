@@ -13,7 +13,7 @@ from typing import get_args
 import msgspec
 import numpy as np
 
-from cspine.precision import Verdict
+from cspine.evidence import Verdict
 from cspine_bench.latency.equivalence import MEDIAN_MARGIN
 from cspine_bench.latency.gate import judged_median, until_decided
 from cspine_bench.latency.ratio import ratio_interval, run_length

@@ -25,7 +25,7 @@ from cspine.dicom.select import Study, read_all
 from cspine.files import write_atomic
 from cspine.findings import Identity
 from cspine.pipeline import Pipeline
-from cspine.precision import fp32, int8
+from cspine.precision import fp32, lower
 from cspine.session import Session
 from cspine_bench.latency.bench import Side, bench, sides
 from cspine_bench.latency.comparison import Comparison
@@ -160,7 +160,7 @@ def show(
         If a study is refused.
     """
     bundle, studies = Bundle.open(bundle_path), read_all(study_paths)
-    choices = fp32(_BACKEND), int8(_BACKEND, this_device())
+    choices = fp32(_BACKEND), lower(_BACKEND, this_device(), "int8")
     comparison = Comparison(bundle, _GATE, AT_MOST)
     reference, candidate = sides(bundle, choices, comparison=comparison)
     stage, share = _longest_stage(candidate, studies)

@@ -10,9 +10,9 @@ from cspine.bundle import Bundle, fp32_path
 from cspine.console import emit_json, json_option, table
 from cspine.engines.store import load_engine
 from cspine.errors import ModelError
+from cspine.evidence import believed, evidence_of
 from cspine.files import sha256
 from cspine.layout import is_bundle
-from cspine.precision import believed, evidence_of
 from cspine.trust import standing
 from cspine_calibration.commands import emission_rows, emission_table, require_onnx
 from cspine_calibration.datasheet import read_datasheet, sheets_text, stage_sheets
@@ -77,7 +77,12 @@ def _bundle(bundle: Bundle, as_json: bool) -> None:
     ]
     gate = bundle.spec.gate
     evidence = [
-        {"backend": each.backend, "target": each.target, "verdict": believed(each, gate=gate)}
+        {
+            "backend": each.backend,
+            "target": each.target,
+            "precision": each.precision,
+            "verdict": believed(each, gate=gate),
+        }
         for each in evidence_of(bundle)
     ]
     signed = [each.fingerprint for each in bundle.signatures]
@@ -116,7 +121,8 @@ def _bundle(bundle: Bundle, as_json: bool) -> None:
     click.echo(emission_table(emissions) if emissions else "no INT8 or FP16 models")
     click.echo()
     for found in evidence:
-        click.echo(f"evidence: {found['backend']}, {found['target']}: {found['verdict']}")
+        what = f"{found['backend']}, {found['target']}, {found['precision']}"
+        click.echo(f"evidence: {what}: {found['verdict']}")
     if not evidence:
         click.echo("evidence: none, so FP32 answers")
     for key in signed:

@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from cspine.bundle import PIPELINE, Bundle, emission_of, fp32_path, table_path
+from cspine.evidence import Verdict, evidence_of, verdict_of
 from cspine.outline import outline
-from cspine.precision import Choice, Verdict, evidence_of, verdict_of
+from cspine.precision import Choice, Precision
 
 _NAMES = ("id", "label", "output")  # what tells the tables of a list apart
 
@@ -32,10 +33,11 @@ class Network(msgspec.Struct, frozen=True):
 
 
 class Proof(msgspec.Struct, frozen=True):
-    """The verdicts on record beside each bundle, of one backend and emission."""
+    """The verdicts on record beside each bundle, of one backend, emission and precision."""
 
     backend: str
     target: str
+    precision: Precision
     old: Verdict | None
     new: Verdict | None
 
@@ -183,7 +185,12 @@ def _models(old: bytes, new: bytes) -> Iterator[str]:
 
 
 def _proofs(old: Bundle, new: Bundle) -> Iterator[Proof]:
-    pairs = {(each.backend, each.target) for one in (old, new) for each in evidence_of(one)}
-    for backend, target in sorted(pairs):
-        choice = Choice(backend, "int8", target, "to be compared")
-        yield Proof(backend, target, verdict_of(old, choice), verdict_of(new, choice))
+    named = {
+        (each.backend, each.target, each.precision)
+        for one in (old, new)
+        for each in evidence_of(one)
+    }
+    for backend, target, precision in sorted(named):
+        choice = Choice(backend, precision, target, "to be compared")
+        was, now = (verdict_of(each, choice) for each in (old, new))
+        yield Proof(backend, target, precision, was, now)

@@ -32,6 +32,15 @@ backend_option = click.option(
 )
 
 
+candidate_option = click.option(
+    "--precision",
+    type=click.Choice(["int8", "fp16"]),
+    default="int8",
+    show_default=True,
+    help="What is held against FP32; FP16 is TensorRT's alone.",
+)
+
+
 def studies_option(*, required: bool) -> Callable[[Command], Command]:
     """Return the option ``--study``, which may be given several times."""
     return click.option(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cspine.bundle import Bundle
+from cspine.evidence import evidence_files
 from cspine.files import write_atomic
-from cspine.precision import evidence_files
 from cspine.store import Store
 
 

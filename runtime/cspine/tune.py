@@ -1,8 +1,8 @@
 """The fastest admissible backend, precision and thread count, measured on this device.
 
 Admissible is FP32 on ONNX Runtime and OpenVINO where they are installed and on TensorRT where this
-device has built the engines, and INT8 on each of them where its verdict is pass. On the CPU each
-is measured with one thread and with every core.
+device has built the engines, and on each of them INT8, and on TensorRT FP16, where the verdict is
+pass. On the CPU each is measured with one thread and with every core.
 
 The winner is remembered in the cache under every fact that shaped it, and `run` uses it until one
 of them changes or something else is admissible.
@@ -20,13 +20,14 @@ import msgspec
 
 from cspine.bundle import Bundle
 from cspine.cache import cache_folder, cache_key, write_cached
+from cspine.choose import admitted
 from cspine.device import Device, installed
 from cspine.dicom.select import Study
 from cspine.engines.store import find_engine
 from cspine.errors import CspineError, StudyError
 from cspine.files import check_writable
 from cspine.pipeline import Pipeline
-from cspine.precision import Choice, Precision, choose, fp32
+from cspine.precision import Choice, Precision, fp32
 
 ROUNDS = 15
 WARM_UP = 3
@@ -136,13 +137,9 @@ def admissible(bundle: Bundle, device: Device) -> tuple[list[Choice], tuple[str,
         if backend != "tensorrt" and installed(backend) is None:
             left_out.append(f"{backend}: not installed")
             continue
-        best = choose(bundle, device, backend=backend, precision=None)
-        allowed = [fp32(backend)]
-        if best.precision == "int8":
-            allowed.append(best)
-        else:
-            left_out.append(f"{backend} int8: {best.reason}")
-        for choice in allowed:
+        allowed, withheld = admitted(bundle, device, backend=backend)
+        left_out += [f"{backend} {precision}: {why}" for precision, why in withheld.items()]
+        for choice in (fp32(backend), *allowed):
             lacking = _lacking(bundle, choice)
             if lacking is None:
                 choices.append(choice)

@@ -19,6 +19,7 @@ import pytest
 from cspine.backends import Array, open_backend, open_engine
 from cspine.backends.cuda import gpu_facts
 from cspine.bundle import Bundle
+from cspine.device import this_device
 from cspine.dicom.select import Study, find_studies
 from cspine.engines.build import build_engines
 from cspine.engines.compile import Aim
@@ -26,7 +27,7 @@ from cspine.engines.store import find_engine
 from cspine.engines.summary import summarize
 from cspine.errors import BackendError
 from cspine.pipeline import Pipeline
-from cspine.precision import Choice, Precision
+from cspine.precision import Choice, Precision, fp32, lower
 from cspine_bench.latency.ratio import blocks, ratio_interval
 from cspine_calibration.numeric import compare
 
@@ -78,7 +79,9 @@ def precision(request: pytest.FixtureRequest, bundle: Bundle, figures: dict[str,
 
 
 def choice(precision: Precision) -> Choice:
-    return Choice("tensorrt", precision, None if precision == "fp32" else "trt", "a test")
+    if precision == "fp32":
+        return fp32("tensorrt")
+    return lower("tensorrt", this_device(), precision)
 
 
 def plan_of(bundle: Bundle, stage: str, precision: Precision) -> bytes:
@@ -121,7 +124,7 @@ def test_findings_are_onnxruntimes(
     """Decisions and refusals are the same; probabilities differ by what the precision does."""
     shift = 0.0
     pipelines = [
-        Pipeline.open(bundle, Choice("onnxruntime", "fp32", None, "a test")),
+        Pipeline.open(bundle, fp32("onnxruntime")),
         Pipeline.open(bundle, choice(precision)),
     ]
     flips = levels = 0

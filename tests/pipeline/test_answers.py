@@ -9,10 +9,11 @@ import onnx
 import pytest
 
 from cspine.bundle import Bundle
+from cspine.choose import choose
 from cspine.device import this_device
 from cspine.dicom.select import Study
 from cspine.pipeline import Pipeline
-from cspine.precision import choose, fp32, int8
+from cspine.precision import fp32, lower
 from cspine_bench.accuracy.evidence import Report
 from cspine_bench.accuracy.verdict import answered_levels, verify
 from cspine_bench.cases import read_cases
@@ -22,7 +23,7 @@ from cspine_calibration.fusion import integer_kernels
 @pytest.fixture(scope="module", params=["onnxruntime", "openvino"])
 def report(request: pytest.FixtureRequest, made: Bundle, sets: Path) -> Report:
     cases = read_cases(sets / "test", split="test", levels=answered_levels(made))
-    return verify(made, int8(request.param, this_device()), cases, threads=None)
+    return verify(made, lower(request.param, this_device(), "int8"), cases, threads=None)
 
 
 def test_fp32_is_right_on_patients_it_never_saw(report: Report) -> None:
@@ -78,7 +79,11 @@ def test_every_eligible_convolution_and_add_runs_in_integers(
 
 
 def test_the_same_study_gives_the_same_bytes(made: Bundle, studies: list[Study]) -> None:
-    for choice in (fp32("onnxruntime"), int8("onnxruntime", this_device()), fp32("openvino")):
+    for choice in (
+        fp32("onnxruntime"),
+        lower("onnxruntime", this_device(), "int8"),
+        fp32("openvino"),
+    ):
         first, second = (Pipeline.open(made, choice) for _ in range(2))
         for study in studies:
             assert first.run(study).findings.to_json() == second.run(study).findings.to_json()

@@ -19,7 +19,7 @@ from cspine.device import this_device
 from cspine.dicom.select import Study
 from cspine.errors import BackendError, ModelError, StudyError
 from cspine.pipeline import Pipeline
-from cspine.precision import fp32, int8
+from cspine.precision import fp32, lower
 from cspine_bench.latency.assess import assessed
 from cspine_bench.latency.bench import Side, bench, fresh_starts, sides
 from cspine_bench.latency.commands import EXITS
@@ -59,7 +59,7 @@ def lateral(studies: list[Study]) -> list[Study]:
 @pytest.fixture(scope="module")
 def short(made: Bundle, lateral: list[Study]) -> Record:
     """FP32 and INT8, six blocks."""
-    choices = (fp32("onnxruntime"), int8("onnxruntime", this_device()))
+    choices = (fp32("onnxruntime"), lower("onnxruntime", this_device(), "int8"))
     return bench(sides(made, choices), lateral, repeats=6, threads=1, progress=silent)
 
 
@@ -114,7 +114,8 @@ def test_a_record_holds_what_it_follows_from(short: Record, made: Bundle) -> Non
     assert assessed(short) == short
     assert (short.reference, short.candidate) == ("onnxruntime fp32", "onnxruntime int8")
     for arm, parts in short.nanoseconds.items():
-        assert short.arms[arm].models == model_digests(made, short.arms[arm].target)
+        facts = short.arms[arm]
+        assert facts.models == model_digests(made, target=facts.target, precision=facts.precision)
         assert {(len(rows), len(rows[0])) for rows in parts.values()} == {(6, 2)}
     assert len(short.machine) == 2 * 6 + 1
     assert len(set(short.study_digests)) == 2
@@ -123,7 +124,7 @@ def test_a_record_holds_what_it_follows_from(short: Record, made: Bundle) -> Non
 
 
 def test_a_refused_study_is_not_timed(made: Bundle, studies: list[Study]) -> None:
-    choices = (fp32("onnxruntime"), int8("onnxruntime", this_device()))
+    choices = (fp32("onnxruntime"), lower("onnxruntime", this_device(), "int8"))
     with pytest.raises(StudyError, match="a study is refused"):
         bench(sides(made, choices), studies, repeats=6, threads=1, progress=silent)
 
@@ -131,7 +132,7 @@ def test_a_refused_study_is_not_timed(made: Bundle, studies: list[Study]) -> Non
 def test_it_goes_on_to_what_the_spread_asks_for_and_no_further(
     made: Bundle, bundle: Bundle, lateral: list[Study]
 ) -> None:
-    candidate = int8("onnxruntime", this_device())
+    candidate = lower("onnxruntime", this_device(), "int8")
     tight = Gate(median=1e-6, p99=None, memory=0.05)  # no number of blocks will do
     comparison = Comparison(bundle, tight, at_most=10)
     record = bench(
@@ -153,7 +154,7 @@ def test_a_record_of_another_run_is_compared_by_fp32(
 ) -> None:
     settled = [short.machine[0]] * len(short.machine)  # whatever this machine did meanwhile
     old = assessed(replace(short, machine=settled))
-    choices = (fp32("onnxruntime"), int8("onnxruntime", this_device()))
+    choices = (fp32("onnxruntime"), lower("onnxruntime", this_device(), "int8"))
     comparison = Comparison(old, GATE)
     arms = sides(bundle, choices, comparison=comparison)
     with pytest.raises(ModelError, match="threads: those of the record are others"):
@@ -175,7 +176,7 @@ def test_a_record_of_another_run_is_compared_by_fp32(
 
 def test_a_start_of_its_own_is_cold(made: Bundle, sets: Path) -> None:
     study = sets / "faults" / "studies" / "phantom-503-00000"
-    arms = sides(made, (fp32("onnxruntime"), int8("onnxruntime", this_device())))
+    arms = sides(made, (fp32("onnxruntime"), lower("onnxruntime", this_device(), "int8")))
     starts = fresh_starts(arms, [study], count=1, threads=1)
     assert starts.keys() == {"onnxruntime fp32", "onnxruntime int8"}
     for (start,) in starts.values():

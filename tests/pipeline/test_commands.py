@@ -22,6 +22,7 @@ from pydicom import dcmread
 
 from cspine.accept import Accept
 from cspine.bundle import Bundle, emission_path, fp32_path, table_path
+from cspine.choose import choose
 from cspine.commands.run import _outcomes
 from cspine.device import this_device
 from cspine.dicom.select import Readable, Study
@@ -29,7 +30,6 @@ from cspine.errors import BackendError, BundleError, CspineError
 from cspine.findings import findings_schema
 from cspine.image import Image
 from cspine.pipeline import Pipeline
-from cspine.precision import choose
 from cspine_bench.accuracy.evidence import evidence_schema
 from cspine_bench.accuracy.verdict import answered_levels
 from cspine_bench.cases import CaseSet, read_cases
@@ -104,9 +104,9 @@ def test_the_chain(
     assert json.loads(record.read_text()) == documents(benched)
 
     inspected = documents(invoke(["inspect", bundle, "--json"]))
-    assert inspected["evidence"] == [
-        {"backend": "onnxruntime", "target": "ort-x64-vnni", "verdict": "pass"}
-    ]
+    (evidence,) = inspected["evidence"]
+    assert (evidence["backend"], evidence["target"]) == ("onnxruntime", "ort-x64-vnni")
+    assert (evidence["precision"], evidence["verdict"]) == ("int8", "pass")
     model = bundle / "models" / "classify" / "ort-x64-vnni.int8.onnx"
     assert documents(invoke(["inspect", model, "--json"]))["integer_kernels"]["QLinearConv"] > 0
     assert documents(invoke(["doctor", "--json"]))["device"]["cores"] >= 1

@@ -16,7 +16,7 @@ from cspine.device import this_device
 from cspine.dicom.select import Study
 from cspine.errors import ModelError
 from cspine.pipeline import Pipeline
-from cspine.precision import fp32, int8
+from cspine.precision import fp32, lower
 from cspine.session import Session
 from cspine.spec import Classify
 from cspine.stages.explain import activation_maps
@@ -81,7 +81,7 @@ def test_the_map_is_grad_cam(
     load_weights(network, load_state(checkpoints["classify"]), where="classify")
     reference = grad_cam(network, torch.from_numpy(crops))
 
-    target = int8(backend, this_device()).target if precision == "int8" else None
+    target = lower(backend, this_device(), "int8").target if precision == "int8" else None
     outputs = open_backend(backend, made.model("classify", target=target)).run({"image": crops})
     maps = activation_maps(outputs)
 

@@ -26,7 +26,7 @@ from cspine.device import this_device
 from cspine.dicom.select import find_studies
 from cspine.findings import Findings
 from cspine.pipeline import Pipeline
-from cspine.precision import fp32, int8
+from cspine.precision import fp32, lower
 from cspine_phantom.faults.film import Fault
 from cspine_phantom.study import phantom
 
@@ -348,7 +348,7 @@ GATES = [
 def pipeline(request: pytest.FixtureRequest, made: Bundle) -> Iterator[Pipeline]:
     choice = fp32("onnxruntime")
     if request.param == "int8":
-        choice = int8("onnxruntime", this_device())
+        choice = lower("onnxruntime", this_device(), "int8")
     opened = Pipeline.open(made, choice)
     yield opened
     opened.close()

@@ -33,7 +33,7 @@ from cspine.outcome import Outcome
 from cspine.overlay import overlay_png
 from cspine.pipeline import Pipeline
 from cspine.pipeline_file import load_spec
-from cspine.precision import Choice, fp32, int8
+from cspine.precision import Choice, fp32, lower
 from cspine.session import Session
 from cspine.spec import Detect, Features, Grade, Worst
 from cspine.stages.explain import activation_maps
@@ -251,7 +251,7 @@ def test_int8_of_all_three_networks_is_close(made: Bundle, backend: str) -> None
     }
     pipeline = fp32_pipeline(made, recorders)
     pipeline.run(study(8))
-    target = int8(backend, this_device()).target
+    target = lower(backend, this_device(), "int8").target
     for stage in SPEC.networks:
         quantised = open_backend(backend, made.model(stage.id, target=target), threads=1)
         exact = open_backend("onnxruntime", made.model(stage.id))
@@ -259,7 +259,7 @@ def test_int8_of_all_three_networks_is_close(made: Bundle, backend: str) -> None
             wanted, got = exact.run(feed), quantised.run(feed)
             for name, values in wanted.items():
                 assert sqnr(values, got[name]) > 15, (stage.id, name)
-    (outcome,) = answers(made, int8(backend, this_device()), seeds=[8])
+    (outcome,) = answers(made, lower(backend, this_device(), "int8"), seeds=[8])
     assert outcome.findings.identity.precision == "int8"
     assert outcome.findings.decisions
 
@@ -417,7 +417,7 @@ def test_a_verdict_is_of_grades_and_regions(made: Bundle, tmp_path: Path) -> Non
         csv.writer(file).writerows([header, *rows])
     levels = answered_levels(bundle)
     cases = read_cases(tmp_path, split="test", levels=levels, regions=True)
-    candidate = int8("onnxruntime", this_device())
+    candidate = lower("onnxruntime", this_device(), "int8")
     report = verify(bundle, candidate, cases, threads=1)
     assert report.classes == tuple(GRADE.classes)
     assert {each.name for each in report.criteria} >= {"quadratic kappa", "boxes"}

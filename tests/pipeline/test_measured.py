@@ -103,6 +103,7 @@ def test_half_a_pixel_of_the_network_is_so_many_millimetres_of_the_film(
             bundle="b" * 64,
             backend="none",
             target="none",
+            precision="int8",
             gate=Gate(landmark_margin_mm=0.1, c2_c7_margin_deg=0.3),
             threshold=spec.threshold,
             lines=measured_lines(spec),

@@ -17,7 +17,7 @@ from cspine.outcome import Outcome
 from cspine.overlay import overlay_png
 from cspine.pipeline import Pipeline
 from cspine.pipeline_file import load_spec, shipped_spec
-from cspine.precision import Choice, fp32, int8
+from cspine.precision import Choice, fp32, lower
 from cspine.spec import Slices
 from cspine_bench.accuracy.verdict import answered_levels
 from cspine_bench.cases import read_cases
@@ -69,7 +69,7 @@ def opll(tmp_path_factory: pytest.TempPathFactory, stacks: list[Study]) -> Bundl
     write_cases(place / "set", patients=4, seed=522, split="calibration")
     cases = read_cases(place / "set", split="calibration", levels=answered_levels(bundle))
     bundle = calibrate(bundle, cases, threads=1, progress=lambda done, total: None)
-    targets = [int8(backend, this_device()).target for backend in BACKENDS]
+    targets = [lower(backend, this_device(), "int8").target for backend in BACKENDS]
     return emit_targets(bundle, targets, estimator=DEFAULT)
 
 
@@ -162,7 +162,7 @@ def test_the_patients_are_stored_in_both_forms(stacks: list[Study]) -> None:
 def test_int8_says_nearly_the_same(
     opll: Bundle, stacks: list[Study], reference: list[Outcome], backend: str
 ) -> None:
-    candidate = answers(opll, stacks[:PATIENTS], int8(backend, this_device()))
+    candidate = answers(opll, stacks[:PATIENTS], lower(backend, this_device(), "int8"))
     moved = [
         abs(score(after.findings) - score(before.findings))
         for before, after in zip(reference, candidate, strict=False)

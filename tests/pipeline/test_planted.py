@@ -21,7 +21,7 @@ from cspine.bundle import Bundle, emission_path
 from cspine.device import this_device
 from cspine.errors import ModelError
 from cspine.pipeline_file import shipped_spec
-from cspine.precision import int8
+from cspine.precision import lower
 from cspine_bench.accuracy.commands import check_bundle
 from cspine_bench.accuracy.evidence import Report, evidence_bytes
 from cspine_bench.accuracy.verdict import answered_levels, verify
@@ -131,7 +131,7 @@ def bundle(shipped: Bundle, tmp_path: Path) -> Bundle:
 
 def judged(bundle: Bundle, folder: Path) -> Report:
     cases = read_cases(folder, split="test", levels=answered_levels(bundle))
-    return verify(bundle, int8("onnxruntime", this_device()), cases, threads=None)
+    return verify(bundle, lower("onnxruntime", this_device(), "int8"), cases, threads=None)
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_what_nothing_was_planted_in_does_not_fail(sound: Report) -> None:
 def test_a_fault_in_an_int8_model_fails(
     bundle: Bundle, few: Path, stage: str, surgery: Surgery
 ) -> None:
-    name = emission_path(stage, int8("onnxruntime", this_device()).target or "")
+    name = emission_path(stage, lower("onnxruntime", this_device(), "int8").target or "")
     model = onnx.load_from_string(bundle.read(name))
     surgery(model)
     onnx.checker.check_model(model)
@@ -165,7 +165,7 @@ def test_a_screen_that_lets_every_film_pass_fails(bundle: Bundle, tmp_path: Path
     write_cases(
         tmp_path / "unfit", patients=4, seed=505, split="test", faults=UNFIT * 3, header="lying"
     )
-    name = emission_path("screen", int8("onnxruntime", this_device()).target or "")
+    name = emission_path("screen", lower("onnxruntime", this_device(), "int8").target or "")
     model = onnx.load_from_string(bundle.read(name))
     nothing_shows(model)
     onnx.checker.check_model(model)
@@ -262,7 +262,7 @@ def test_a_kill_costs_one_study_and_leaves_the_verdict_byte_for_byte(
     assert before.count(b"\n") >= 6
     seen: list[int] = []
     cases = read_cases(few, split="test", levels=answered_levels(bundle))
-    candidate = int8("onnxruntime", this_device())
+    candidate = lower("onnxruntime", this_device(), "int8")
     again = verify(
         bundle, candidate, cases, threads=None, progress=lambda done, total: seen.append(done)
     )

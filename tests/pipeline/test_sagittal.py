@@ -19,7 +19,7 @@ from cspine.geometry import sagittal_parameters
 from cspine.outcome import Outcome
 from cspine.pipeline import Pipeline
 from cspine.pipeline_file import shipped_spec
-from cspine.precision import Choice, fp32, int8
+from cspine.precision import Choice, fp32, lower
 from cspine_bench.accuracy.again import judged_again
 from cspine_bench.accuracy.evidence import read_evidence
 from cspine_bench.accuracy.layout import report_text
@@ -135,7 +135,7 @@ def test_a_frontal_film_is_refused(reference: Answers) -> None:
 def test_int8_moves_the_landmarks_by_a_part_of_a_pixel(
     sagittal: Bundle, films: CaseSet, reference: Answers, backend: str
 ) -> None:
-    candidate = answers(sagittal, int8(backend, this_device()), films)
+    candidate = answers(sagittal, lower(backend, this_device(), "int8"), films)
     for before, after in zip(reference.findings[:8], candidate.findings[:8], strict=True):
         moved = [
             np.subtract(a.position_px, b.position_px)
@@ -234,7 +234,7 @@ def test_int8_does_not_fail_against_fp32(
     shutil.copytree(films.folder, tmp_path / "films")
     bundle = Bundle.open(tmp_path / "sagittal.cspine")
     cases = read_cases(tmp_path / "films", split="test", levels=answered_levels(bundle))
-    report = verify(bundle, int8(backend, this_device()), cases, threads=None)
+    report = verify(bundle, lower(backend, this_device(), "int8"), cases, threads=None)
     assert report.verdict != "fail", report.reasons
     assert report.points
     assert report.points.distance.value is not None

@@ -72,6 +72,39 @@ def test_the_typed_emissions_are_what_is_built(
     assert levels(made, Choice("tensorrt", precision, "trt", "a test"), studies[:2])
 
 
+@pytest.mark.parametrize(("version", "target"), [("8.6.1", None), ("10.3.0", "trt")])
+def test_fp16_answers_once_it_is_verified(
+    install: Install, invoke: Invoke, bundle: Bundle, sets: Path, version: str, target: str | None
+) -> None:
+    install(version)
+    study = sets / "test" / "studies" / "phantom-502-00000"
+    asked = ["run", bundle.path, study, "--backend", "tensorrt", "--json"]
+    assert invoke(["build", bundle.path, "--precision", "fp16"]).exit_code == 0
+    with pytest.raises(BundleError, match="FP16 may not answer: the verdict of FP16 is missing"):
+        invoke([*asked, "--precision", "fp16"])
+
+    judge = ["verify", bundle.path, "--set", sets / "test", "--backend", "tensorrt"]
+    judged = invoke([*judge, "--precision", "fp16"])
+    assert judged.exit_code == 0, judged.output
+    assert "FP16 is better by" in judged.output
+    (path,) = bundle.evidence.glob("*.json")
+    assert f".{target or 'fp32'}.fp16." in path.name
+    assert invoke(["verify", "--from", path]).exit_code == 0
+
+    (found,) = json.loads(invoke(asked).stdout)
+    assert found["identity"]["precision"] == "fp16"
+    assert found["identity"]["target"] == target
+    assert found["levels"]
+    assert (
+        f"evidence: tensorrt, {target or 'fp32'}, fp16: pass"
+        in invoke(["inspect", bundle.path]).output
+    )
+    assert invoke(["build", bundle.path, "--precision", "fp32"]).exit_code == 0
+    timed = ["bench", bundle.path, "--study", study, "--backend", "tensorrt", "--starts", 0]
+    record = json.loads(invoke([*timed, "--precision", "fp16", "--blocks", 6, "--json"]).stdout)
+    assert list(record["arms"]) == ["tensorrt fp32", "tensorrt fp16"]
+
+
 def test_a_changed_device_is_refused_and_a_build_mends_it(
     install: Install, invoke: Invoke, made: Bundle, studies: list[Study]
 ) -> None:

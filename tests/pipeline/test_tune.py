@@ -15,7 +15,8 @@ from cspine.bundle import Bundle
 from cspine.device import this_device
 from cspine.dicom.select import Study
 from cspine.errors import StudyError
-from cspine.precision import evidence_path, int8
+from cspine.evidence import evidence_path
+from cspine.precision import lower
 
 Invoke = Callable[[Sequence[object]], Result]
 
@@ -29,7 +30,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def allow(bundle: Bundle, backend: str, verdict: str = "pass") -> Path:
     """Leave a verdict as `verify` would."""
-    choice = int8(backend, this_device())
+    choice = lower(backend, this_device(), "int8")
     path = evidence_path(bundle, choice, set_digest="a" * 64)
     path.parent.mkdir(exist_ok=True)
     found = {

@@ -5,14 +5,14 @@ from __future__ import annotations
 from cspine.bundle import Bundle
 from cspine.device import this_device
 from cspine.dicom.select import Study
-from cspine.precision import int8
+from cspine.precision import lower
 from cspine_bench.latency.bench import Side
 from cspine_bench.latency.scenario import SINGLE_STREAM, run_block
 from cspine_validation.live import SlowedSide
 
 
 def test_a_slowed_stage_answers_the_same_later(made: Bundle, studies: list[Study]) -> None:
-    choice = int8("onnxruntime", this_device())
+    choice = lower("onnxruntime", this_device(), "int8")
     found = []
     for side in (
         Side("as it is", made, choice),

@@ -92,6 +92,7 @@ def report(answers: Sequence[CaseAnswers], gate: Gate | None = None) -> Report:
             bundle="b" * 64,
             backend="onnxruntime",
             target="ort-x64-vnni",
+            precision="int8",
             gate=gate or Gate(kappa_margin=0.05),
             threshold=0.5,
             lines=None,

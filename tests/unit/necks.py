@@ -117,6 +117,7 @@ def report(
             bundle="b" * 64,
             backend="onnxruntime",
             target="ort-x64-vnni",
+            precision="int8",
             gate=gate,
             threshold=threshold,
             lines=Lines(),

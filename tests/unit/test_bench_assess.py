@@ -248,7 +248,7 @@ def test_against_a_record_the_ratios_to_fp32_are_compared() -> None:
             {"machine": [msgspec.structs.replace(STEADY, power_mode="pmode:0003")] * 121},
             "power_mode: ",
         ),
-        ({"reference": NEW}, "the record holds one INT8 against another"),
+        ({"reference": NEW}, "the record holds one candidate against another"),
         ({"machine": [STEADY] * 30 + [msgspec.structs.replace(STEADY, spin_ns=9)] * 31}, "void"),
     ],
 )

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from cspine.errors import ModelError
+from cspine.evidence import Evidence, believed
 from cspine.gate import Gate
-from cspine.precision import Evidence, believed
 from cspine_bench.accuracy.again import judged_again
 from cspine_bench.accuracy.agreement import UNKNOWN, class_agreement
 from cspine_bench.accuracy.answers import Arm, CaseAnswers, Graded

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from cspine.errors import ModelError
+from cspine.evidence import Evidence, believed
 from cspine.gate import Gate
 from cspine.geometry import Lines
-from cspine.precision import Evidence, believed
 from cspine_bench.accuracy.again import judged_again
 from cspine_bench.accuracy.answers import Arm, Score
 from cspine_bench.accuracy.compared import Compared

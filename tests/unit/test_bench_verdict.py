@@ -93,6 +93,7 @@ def report(answers: list[CaseAnswers], gate: Gate = GATE) -> Report:
             bundle="b" * 64,
             backend="onnxruntime",
             target="ort-x64-vnni",
+            precision="int8",
             gate=gate,
             threshold=0.5,
             lines=None,
@@ -441,7 +442,7 @@ def test_a_truth_that_was_swapped_is_refused(sound: Report) -> None:
 def test_evidence_of_another_format_says_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "old.json"
     path.write_text('{"verdict": "pass"}')
-    with pytest.raises(ModelError, match=r"evidence of format 3 or 4: .*; judge again with"):
+    with pytest.raises(ModelError, match=r"evidence of format 3 to 5: .*; judge again with"):
         read_evidence(path)
 
 

@@ -198,7 +198,7 @@ def test_evidence_counts_for_its_own_bundle_only(old: Bundle) -> None:
     path = old.evidence / f"{old.digest[:12]}.onnxruntime.{VNNI}.{'e' * 12}.json"
     path.write_text(json.dumps(document))
     new = changed(old, {emission_path("classify", VNNI): graph(4)})
-    assert f"\nevidence\n  onnxruntime, {VNNI}: fail -> none\n" in shown(old, new)
+    assert f"\nevidence\n  onnxruntime, {VNNI}, int8: fail -> none\n" in shown(old, new)
 
 
 def test_programs_read_the_same(old: Bundle) -> None:

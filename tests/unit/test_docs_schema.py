@@ -23,10 +23,10 @@ from cspine.dicom.stacks.wanted import WantedSeries
 from cspine.engines.convolutions import Convolution
 from cspine.engines.layers import Layer, Tensor
 from cspine.engines.store import BuiltOn, EngineManifest
+from cspine.evidence import Evidence, believed
 from cspine.geometry import Lines
 from cspine.manifest import FORMAT, File, Manifest
 from cspine.pipeline_file import parse_spec
-from cspine.precision import Evidence, believed
 from cspine.signature import Signature
 from cspine.stages.levels import level_names
 from cspine.tune import Measured, Tuning

@@ -2,24 +2,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import msgspec
 import pytest
 
 from cspine import precision
 from cspine.bundle import Bundle
+from cspine.choose import admitted, choose
 from cspine.device import Device
 from cspine.errors import BackendError, BundleError
-from cspine.precision import (
-    Choice,
-    Evidence,
-    choose,
-    evidence_of,
-    evidence_path,
-    fp32,
-    int8,
-    verdict_of,
-)
+from cspine.evidence import Evidence, evidence_of, evidence_path, verdict_of
+from cspine.precision import Choice, fp32, lower
 from trt.install import Install
 
 AVX2 = Device(
@@ -189,7 +183,77 @@ def test_an_unknown_cpu_stays_with_fp32(bundle: Bundle) -> None:
     [("onnxruntime", "ort-x64-avx2"), ("openvino", "openvino")],
 )
 def test_each_backend_has_its_emission(backend: str, target: str) -> None:
-    assert int8(backend, AVX2) == Choice(backend, "int8", target, "asked for")
+    assert lower(backend, AVX2, "int8") == Choice(backend, "int8", target, "asked for")
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_cpu_answers_in_no_fp16(bundle: Bundle, backend: str) -> None:
+    with pytest.raises(BundleError) as caught:
+        choose(bundle, AVX2, backend=backend, precision="fp16")
+    remedy = "use --backend tensorrt, or --precision int8 or fp32"
+    assert str(caught.value) == f"backend {backend!r}: computes no FP16; {remedy}"
+
+
+def half(bundle: Bundle) -> Bundle:
+    """The bundle with what TensorRT takes for INT8 and for FP16."""
+    networks = [stage.id for stage in bundle.spec.networks]
+    names = [f"models/{stage}/trt.{each}.onnx" for stage in networks for each in ("int8", "fp16")]
+    return bundle.extended(dict.fromkeys(names, b"a graph"), {})
+
+
+def test_fp16_has_evidence_of_its_own(bundle: Bundle, install: Install) -> None:
+    install("10.3.0")
+    made = half(bundle)
+    facts = {"format": 5, "backend": "tensorrt", "target": "trt"}
+    missing = [f"the verdict of {name} is missing for tensorrt" for name in ("INT8", "FP16")]
+    asked = partial(choose, made, AVX2, backend="tensorrt")
+    assert asked(precision=None) == fp32("tensorrt", reason="; ".join(missing))
+
+    record(made, facts | {"precision": "fp16"})
+    fp16 = Choice("tensorrt", "fp16", "trt", "its verdict on the locked set is pass")
+    assert asked(precision=None) == asked(precision="fp16") == fp16
+    assert admitted(made, AVX2, backend="tensorrt") == ([fp16], {"int8": missing[0]})
+    with pytest.raises(BundleError, match="INT8 may not answer: the verdict of INT8 is missing"):
+        asked(precision="int8")
+
+    record(made, facts | {"precision": "int8"}, set_digest=OTHER)
+    assert [each.precision for each in admitted(made, AVX2, backend="tensorrt")[0]] == [
+        "int8", "fp16",
+    ]  # fmt: skip
+    record(made, facts | {"precision": "fp16", "verdict": "fail"})
+    assert asked(precision=None).precision == "int8"
+    with pytest.raises(
+        BundleError, match=r"the verdict of FP16 is fail for tensorrt; run: .* fp16"
+    ):
+        asked(precision="fp16")
+
+
+def test_evidence_without_a_precision_is_of_int8(bundle: Bundle, install: Install) -> None:
+    install("10.3.0")
+    made = half(bundle)
+    record(made, {"format": 4, "backend": "tensorrt", "target": "trt"})
+    allowed, withheld = admitted(made, AVX2, backend="tensorrt")
+    assert [each.precision for each in allowed] == ["int8"]
+    assert list(withheld) == ["fp16"]
+
+
+def test_fp16_without_emission_is_refused_with_the_way_to_it(
+    bundle: Bundle, install: Install
+) -> None:
+    install("10.3.0")
+    with pytest.raises(BundleError) as caught:
+        choose(bundle, AVX2, backend="tensorrt", precision="fp16")
+    assert str(caught.value) == (
+        f"{bundle.path}: FP16 may not answer: the bundle has no FP16 emission for trt; "
+        f"run: cspine emit {bundle.path} --target trt --precision fp16"
+    )
+
+
+def test_tensorrt_8_makes_fp16_of_the_fp32_graph(bundle: Bundle, install: Install) -> None:
+    install("8.6.1")
+    assert lower("tensorrt", AVX2, "fp16") == Choice("tensorrt", "fp16", None, "asked for")
+    record(bundle, {"format": 5, "backend": "tensorrt", "target": "fp32", "precision": "fp16"})
+    assert choose(bundle, AVX2, backend="tensorrt", precision="fp16").target is None
 
 
 @pytest.mark.parametrize(
@@ -206,7 +270,7 @@ def test_tensorrt_has_the_emission_of_the_one_installed(
     found = install("10.3.0").can
     here = replace(found, ahead_of_time=ahead_of_time, strongly_typed=strongly_typed)
     monkeypatch.setattr(precision, "capability", lambda: here)
-    assert int8("tensorrt", AVX2).target == target
+    assert lower("tensorrt", AVX2, "int8").target == target
 
 
 def test_where_tensorrt_is_missing_the_usual_emission_is_named(
@@ -216,7 +280,7 @@ def test_where_tensorrt_is_missing_the_usual_emission_is_named(
         raise BackendError("TensorRT is not installed")
 
     monkeypatch.setattr(precision, "capability", missing)
-    assert int8("tensorrt", AVX2).target == "trt"
+    assert lower("tensorrt", AVX2, "int8").target == "trt"
 
 
 @pytest.mark.parametrize(
@@ -265,6 +329,6 @@ def test_evidence_of_an_older_format_does_not_count(bundle: Bundle, verdict: str
 def test_evidence_lies_beside_the_bundle_and_names_it(bundle: Bundle) -> None:
     path = evidence_path(bundle, INT8, set_digest=LOCKED)
     assert path.parent == bundle.evidence
-    assert path.name == f"{bundle.digest[:12]}.onnxruntime.ort-x64-avx2.{'a' * 12}.json"
+    assert path.name == f"{bundle.digest[:12]}.onnxruntime.ort-x64-avx2.int8.{'a' * 12}.json"
     record(bundle)
     assert msgspec.json.decode(path.read_bytes(), type=Evidence).verdict == "pass"

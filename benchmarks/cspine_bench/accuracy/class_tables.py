@@ -29,7 +29,7 @@ def class_rows(arm: Performance) -> Iterator[tuple[str, str]]:
 def agreement_table(report: Report) -> str:
     """Return who names classes as whom, decisions being two classes; or nothing."""
     graded: list[tuple[str, ClassAgreement | None]] = []
-    for name, arm in (("FP32", report.reference), ("INT8", report.candidate)):
+    for name, arm in (("FP32", report.reference), (report.name, report.candidate)):
         if arm.grades:
             graded.append((f"grades, {name} and truth", arm.grades.truth))
             graded.append((f"grades, {name} and second reader", arm.grades.second))
@@ -55,9 +55,9 @@ def agreement_cells(found: ClassAgreement) -> list[str]:
 
 
 def class_lines(report: Report) -> Iterator[str]:
-    """Yield what INT8 grades and finds otherwise than FP32."""
+    """Yield what a candidate grades and finds otherwise than FP32."""
     if report.grades:
-        yield from _grade_lines(report.grades)
+        yield from _grade_lines(report.grades, name=report.name)
     if report.boxes:
         yield _box_line(report.boxes)
     if report.readers and report.readers.symptoms:
@@ -81,7 +81,7 @@ def _box_rows(found: BoxPerformance) -> Iterator[tuple[str, str]]:
     yield "found where there is none", str(found.elsewhere)
 
 
-def _grade_lines(change: GradeChange) -> Iterator[str]:
+def _grade_lines(change: GradeChange, *, name: str) -> Iterator[str]:
     yield f"quadratic kappa difference {shown(change.quadratic_kappa, signed=True)}"
     yield (
         f"changed grades: {len(change.regrades)}, of the levels that both graded "
@@ -92,7 +92,7 @@ def _grade_lines(change: GradeChange) -> Iterator[str]:
             [each.line, each.level, each.truth, each.reference, each.candidate]
             for each in change.regrades
         ]
-        yield table(["line", "level", "truth", "FP32", "INT8"], rows)
+        yield table(["line", "level", "truth", "FP32", name], rows)
 
 
 def _box_line(change: BoxChange) -> str:

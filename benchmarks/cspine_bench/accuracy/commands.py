@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from cspine.bundle import Bundle
+from cspine.bundle import Bundle, EmittedPrecision
 from cspine.console import (
     backend_option,
+    candidate_option,
     counter,
     emit_json,
     json_option,
@@ -17,8 +18,9 @@ from cspine.console import (
 )
 from cspine.device import this_device
 from cspine.errors import ModelError
+from cspine.evidence import evidence_path
 from cspine.files import check_writable
-from cspine.precision import evidence_path, int8
+from cspine.precision import lower
 from cspine.spec import Detect
 from cspine_bench.accuracy.again import judged_again
 from cspine_bench.accuracy.evidence import Report, read_evidence
@@ -46,6 +48,7 @@ from cspine_bench.report import EXITS, junit_option, markdown_option, write_repo
 @junit_option
 @markdown_option
 @backend_option
+@candidate_option
 @threads_option
 @json_option
 def verify(
@@ -55,10 +58,11 @@ def verify(
     to_junit: Path | None,
     to_markdown: Path | None,
     backend: str,
+    precision: EmittedPrecision,
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Judge BUNDLE's INT8 against its FP32 on the same cases, and keep the evidence.
+    """Judge BUNDLE's INT8, or FP16, against its FP32 on the same cases, and keep the evidence.
 
     After a kill, the same command goes on where it was. With --from, BUNDLE may be left out; if it
     is given, the evidence must be of it.
@@ -81,7 +85,7 @@ def verify(
         if opened:
             check_bundle(report, opened, where=str(source))
     elif opened and folder:
-        candidate = int8(backend, this_device())
+        candidate = lower(backend, this_device(), precision)
         cases = read_cases(
             folder,
             split="test",

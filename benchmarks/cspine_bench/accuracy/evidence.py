@@ -8,9 +8,10 @@ from typing import Any, Literal
 import msgspec
 
 from cspine.errors import ModelError
+from cspine.evidence import FORMAT, OLDEST, Verdict
 from cspine.gate import Gate
 from cspine.geometry import Lines
-from cspine.precision import FORMAT, OLDEST, Verdict
+from cspine.precision import Precision
 from cspine.schema import json_schema
 from cspine_bench.accuracy.answers import CaseAnswers
 from cspine_bench.accuracy.boxes import BoxChange
@@ -31,14 +32,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     differences that the pipeline file has margins for. ``readers`` is what the set says of itself.
     ``levels``, ``points``, ``values``, ``grades`` and ``boxes`` are what the candidate answers
     otherwise than the reference: ``None`` or empty for what the pipeline does not answer, or the
-    set has nothing to hold against. Intervals are clustered by patient. Format 3 has none of what
-    may be left out here, and is otherwise the same.
+    set has nothing to hold against. Intervals are clustered by patient. Format 4 has no precision:
+    it is of INT8. Format 3 has none of what may be left out here, and is otherwise the same.
     """
 
-    format: Literal[3, 4]
+    format: Literal[3, 4, 5]
     bundle: str
     backend: str
     target: str
+    precision: Precision = "int8"
     verdict: Verdict
     reasons: tuple[str, ...]
     gate: Gate
@@ -62,6 +64,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str | None]
     answers: tuple[CaseAnswers, ...]
 
+    @property
+    def name(self) -> str:
+        """What the candidate is called in words."""
+        return self.precision.upper()
+
 
 def evidence_bytes(report: Report) -> bytes:
     """Return the file: a line a key, and a line a case."""
@@ -83,7 +90,7 @@ def read_evidence(path: Path) -> Report:
         return msgspec.json.decode(path.read_bytes(), type=Report)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ModelError(
-            f"{path}: cannot be read as evidence of format {OLDEST} or {FORMAT}: {error}; judge "
+            f"{path}: cannot be read as evidence of format {OLDEST} to {FORMAT}: {error}; judge "
             "again with: cspine verify BUNDLE --set DIR"
         ) from error
 

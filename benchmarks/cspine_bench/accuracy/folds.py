@@ -10,6 +10,7 @@ import numpy as np
 
 from cspine.console import table
 from cspine.errors import ModelError
+from cspine.precision import Precision
 from cspine_bench.accuracy.answers import CaseAnswers
 from cspine_bench.accuracy.compared import compared
 from cspine_bench.accuracy.evidence import Report
@@ -38,6 +39,7 @@ class FoldSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     folds: int
     cases: int
+    precision: Precision
     reference: dict[str, FoldFigure]
     candidate: dict[str, FoldFigure]
 
@@ -61,6 +63,8 @@ def fold_summary(reports: Sequence[Report]) -> FoldSummary:
     asked = {(each.classes, each.lines, each.threshold is None) for each in reports}
     if len(asked) > 1:
         raise ModelError("folds: got evidence of pipelines that answer other things, expected one")
+    if len({each.precision for each in reports}) > 1:
+        raise ModelError("folds: got evidence of INT8 and of FP16, expected one precision")
     answers = _pooled(reports)
     facts = msgspec.structs.asdict(reports[0]) | {"answers": answers}
     of = compared(Trial(**{name: facts[name] for name in Trial.__struct_fields__}))
@@ -75,6 +79,7 @@ def fold_summary(reports: Sequence[Report]) -> FoldSummary:
     return FoldSummary(
         folds=len(reports),
         cases=sum(not case.unfit for case in answers),
+        precision=reports[0].precision,
         reference=figures("reference"),
         candidate=figures("candidate"),
     )
@@ -85,7 +90,10 @@ def fold_text(summary: FoldSummary) -> str:
     rows = [
         [name if arm == "FP32" else "", arm, _spread(found), shown(found.pooled)]
         for name in summary.reference
-        for arm, found in (("FP32", summary.reference[name]), ("INT8", summary.candidate[name]))
+        for arm, found in (
+            ("FP32", summary.reference[name]),
+            (summary.precision.upper(), summary.candidate[name]),
+        )
     ]
     head = f"{summary.folds} folds, {summary.cases} cases"
     return table([head, "", "mean, SD of folds", "all answers [95 %]"], rows)

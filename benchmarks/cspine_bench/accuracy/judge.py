@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from cspine.precision import Verdict
+from cspine.evidence import Verdict
 from cspine_bench.accuracy.answers import Arm, CaseAnswers
 from cspine_bench.accuracy.boxes import box_change
 from cspine_bench.accuracy.compared import compared
@@ -48,10 +48,11 @@ def judge(trial: Trial) -> Report:
     missing = gate.margins.keys() - {criterion.name for criterion in criteria}
     verdict, reasons = decide(criteria, groups, missing=missing)
     return Report(
-        format=4,
+        format=5,
         bundle=trial.bundle,
         backend=trial.backend,
         target=trial.target,
+        precision=trial.precision,
         verdict=verdict,
         reasons=reasons,
         gate=gate,

@@ -26,7 +26,7 @@ def report_checks(report: Report) -> list[Check]:
         report.reasons,
         {
             "bundle": report.bundle[:12],
-            "candidate": f"{report.backend} {report.target}",
+            "candidate": f"{report.backend} {report.target} {report.precision}",
             "cases": str(report.reference.cases),
             "look": str(report.look),
         },
@@ -78,18 +78,19 @@ def report_text(report: Report) -> str:
     ]
     by = report.subgroups[0].by if report.subgroups else ""
     compared = "positive" if report.levels else "studies"
+    judged = [f"{report.name} is better by", "difference [95 %]", "margin", "p", "verdict"]
     parts = [
-        table(["", "FP32", f"INT8, {report.backend}"], performance_rows(report)),
+        table(["", "FP32", f"{report.name}, {report.backend}"], performance_rows(report)),
         agreement_table(report),
         parameter_table(report),
         change_table(report),
-        table(["INT8 is better by", "difference [95 %]", "margin", "p", "verdict"], criteria),
+        table(judged, criteria),
         table(["subgroup", "patients", compared, by, "Holm p", "verdict"], groups)
         if groups
         else "",
         "\n".join(
             [
-                *(level_lines(report.levels) if report.levels else ()),
+                *(level_lines(report.levels, name=report.name) if report.levels else ()),
                 *class_lines(report),
                 *(f"answered by one only: {name}" for name in report.answered_by_one),
             ]
@@ -100,7 +101,7 @@ def report_text(report: Report) -> str:
 
 
 def report_summary(report: Report) -> str:
-    """Return in a few words what INT8 answers otherwise than FP32."""
+    """Return in a few words what a candidate answers otherwise than FP32."""
     said = []
     if report.levels and report.candidate.levels:
         said.append(
@@ -120,7 +121,7 @@ def report_summary(report: Report) -> str:
 def _behind(report: Report, criterion: Criterion) -> dict[str, str]:
     """Return what a criterion follows from, of both pipelines, where it is no single figure."""
     found = {}
-    for arm, performance in (("FP32", report.reference), ("INT8", report.candidate)):
+    for arm, performance in (("FP32", report.reference), (report.name, report.candidate)):
         points, value = performance.points, performance.values.get(criterion.name)
         if points and criterion.name == "landmarks":
             found[f"{arm} radial error"] = (
@@ -145,14 +146,14 @@ def _behind(report: Report, criterion: Criterion) -> dict[str, str]:
             )
     if report.points and criterion.name == "landmarks":
         moved = shown(report.points.distance, digits=DIGITS + 1)
-        found["INT8 less FP32"] = (
+        found[f"{report.name} less FP32"] = (
             f"moved {moved} mm, to the right "
             f"{shown(report.points.across.bias, signed=True, digits=DIGITS + 1)}, down "
             f"{shown(report.points.down.bias, signed=True, digits=DIGITS + 1)}"
         )
     if change := report.values.get(criterion.name):
         digits = digits_of(change.unit)
-        found["INT8 less FP32"] = (
+        found[f"{report.name} less FP32"] = (
             f"bias {shown(change.bias.bias, signed=True, digits=digits + 1)}, 95 % within "
             f"{_of(shown_limits(change.bias, digits=digits), change.unit)}"
         )

@@ -15,16 +15,18 @@ import msgspec
 
 from cspine.errors import ModelError
 from cspine.files import sync_folder
+from cspine.precision import Precision
 
 FILE = "looks.jsonl"
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """What was judged, on which state of the set."""
+    """What was judged, on which state of the set; a line without a precision is of INT8."""
 
     bundle: str
     backend: str
     target: str
+    precision: Precision = "int8"
     set_digest: str
 
 

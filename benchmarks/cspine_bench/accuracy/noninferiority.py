@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from cspine.precision import Verdict
+from cspine.evidence import Verdict
 from cspine_bench.metrics.interval import Interval, normal_quantile
 
 LEVEL = 0.95

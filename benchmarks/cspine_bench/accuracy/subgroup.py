@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from cspine.precision import Verdict
+from cspine.evidence import Verdict
 from cspine_bench.accuracy.answers import CaseAnswers
 from cspine_bench.accuracy.changes import mean_interval
 from cspine_bench.accuracy.measured import point_changes

@@ -67,7 +67,7 @@ def parameter_table(report: Report) -> str:
                 "FP32",
                 *_cells(report.reference.values[name]),
             ],
-            ["", "INT8", *_cells(report.candidate.values[name])],
+            ["", report.name, *_cells(report.candidate.values[name])],
         )
     ]
     header = ["against the truth", "", "given", "MAE [95 %]", "bias", "95 % within", "SMAPE %",
@@ -76,7 +76,7 @@ def parameter_table(report: Report) -> str:
 
 
 def change_table(report: Report) -> str:
-    """Return what INT8 places and measures otherwise than FP32; or nothing."""
+    """Return what a candidate places and measures otherwise than FP32; or nothing."""
     rows = list(_point_changes(report.points)) if report.points else []
     for name, found in report.values.items():
         furthest = "-"
@@ -90,7 +90,7 @@ def change_table(report: Report) -> str:
             shown_limits(found.bias, digits=digits),
             furthest,
         ])  # fmt: skip
-    header = ["INT8 less FP32", "bias [95 %]", "95 % within", "largest"]
+    header = [f"{report.name} less FP32", "bias [95 %]", "95 % within", "largest"]
     return table(header, rows) if rows else ""
 
 
@@ -104,8 +104,8 @@ def digits_of(unit: str) -> int:
     return DIGITS if unit else FINE
 
 
-def level_lines(change: LevelChange) -> Iterator[str]:
-    """Yield what INT8 answers of the levels otherwise than FP32."""
+def level_lines(change: LevelChange, *, name: str) -> Iterator[str]:
+    """Yield what a candidate of that name answers of the levels otherwise than FP32."""
     yield f"Dice difference {shown(change.dice_difference, signed=True)}"
     yield (
         f"flipped decisions: {len(change.flips)}, of the levels that both answered "
@@ -124,7 +124,7 @@ def level_lines(change: LevelChange) -> Iterator[str]:
              f"{each.candidate:.4f}"]
             for each in change.flips
         ]  # fmt: skip
-        yield table(["line", "level", "truth", "FP32", "INT8"], flips)
+        yield table(["line", "level", "truth", "FP32", name], flips)
 
 
 def _point_rows(found: PointPerformance) -> list[tuple[str, str]]:

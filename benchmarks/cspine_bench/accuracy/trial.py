@@ -8,6 +8,7 @@ import msgspec
 
 from cspine.gate import Gate
 from cspine.geometry import Lines
+from cspine.precision import Precision
 from cspine_bench.accuracy.answers import CaseAnswers
 
 
@@ -22,6 +23,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     bundle: str
     backend: str
     target: str
+    precision: Precision
     gate: Gate
     threshold: float | None
     lines: Lines | None

@@ -12,10 +12,11 @@ from cspine.accept import Accept
 from cspine.bundle import Bundle
 from cspine.device import installed, this_device
 from cspine.errors import ModelError
+from cspine.evidence import evidence_path
 from cspine.files import write_atomic
 from cspine.findings import Refused
 from cspine.pipeline import Pipeline
-from cspine.precision import Choice, evidence_path, fp32
+from cspine.precision import Choice, fp32
 from cspine.spec import Levels, Slices, Worst
 from cspine.stages.levels import level_names
 from cspine_bench.accuracy.answers import CaseAnswers, answer, patient_numbers
@@ -70,7 +71,8 @@ def verify(
     look = Look(
         bundle=bundle.digest,
         backend=candidate.backend,
-        target=candidate.target or "fp32",
+        target=candidate.graph,
+        precision=candidate.precision,
         set_digest=cases.digest,
     )
     key = {"look": look, "threads": threads, "device": device, "versions": versions}
@@ -81,6 +83,7 @@ def verify(
                 bundle=look.bundle,
                 backend=look.backend,
                 target=look.target,
+                precision=look.precision,
                 gate=bundle.spec.gate,
                 threshold=bundle.spec.threshold,
                 lines=measured_lines(bundle.spec),

@@ -7,7 +7,7 @@ import math
 import msgspec
 import numpy as np
 
-from cspine.precision import Verdict
+from cspine.evidence import Verdict
 from cspine_bench.latency.gate import SEED, TAIL, judged
 from cspine_bench.latency.machine import void_reasons
 from cspine_bench.latency.quantile import minimum_count, quantile_interval

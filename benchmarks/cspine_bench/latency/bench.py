@@ -224,7 +224,9 @@ def _facts(side: Side) -> Arm:
         backend=side.choice.backend,
         precision=side.choice.precision,
         target=side.choice.target,
-        models=model_digests(side.bundle, side.choice.target),
+        models=model_digests(
+            side.bundle, target=side.choice.target, precision=side.choice.precision
+        ),
     )
 
 

@@ -9,9 +9,10 @@ from typing import get_args
 import click
 import msgspec
 
-from cspine.bundle import Bundle
+from cspine.bundle import Bundle, EmittedPrecision
 from cspine.console import (
     backend_option,
+    candidate_option,
     counter,
     emit_json,
     json_option,
@@ -23,7 +24,7 @@ from cspine.dicom.select import read_all
 from cspine.errors import ModelError
 from cspine.files import check_writable, write_atomic
 from cspine.layout import is_bundle
-from cspine.precision import fp32, int8
+from cspine.precision import fp32, lower
 from cspine_bench.latency.assess import assessed, record_checks
 from cspine_bench.latency.bench import bench as measure
 from cspine_bench.latency.bench import fresh_starts, sides
@@ -63,7 +64,7 @@ POSITIVE = click.FloatRange(0, min_open=True)
 @click.option(
     "--against",
     type=click.Path(path_type=Path, exists=True),
-    help="Judge BUNDLE's INT8: against that of another bundle, run in turn, or against a record.",
+    help="Judge it: against that of another bundle, run in turn, or against a record.",
 )
 @click.option(
     "--margin",
@@ -99,6 +100,7 @@ POSITIVE = click.FloatRange(0, min_open=True)
 @junit_option
 @markdown_option
 @backend_option
+@candidate_option
 @threads_option
 @json_option
 def bench(
@@ -119,10 +121,11 @@ def bench(
     to_junit: Path | None,
     to_markdown: Path | None,
     backend: str,
+    precision: EmittedPrecision,
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Time BUNDLE's INT8 and FP32 on the same studies, interleaved in random order.
+    """Time BUNDLE's INT8, or FP16, and its FP32 on the same studies, interleaved in random order.
 
     With --against, exit status: 0 pass, 1 fail, 3 inconclusive. A run under which the machine's
     clocks moved is void, with or without: 3.
@@ -148,7 +151,7 @@ def bench(
             check_digests(result, opened)
     elif opened and paths:
         comparison = Comparison(_earlier(against), gate, at_most) if against else None
-        choices = (fp32(backend), int8(backend, this_device()))
+        choices = (fp32(backend), lower(backend, this_device(), precision))
         arms = sides(opened, choices, comparison=comparison)
         result = measure(
             arms,

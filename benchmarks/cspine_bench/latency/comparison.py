@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cspine.bundle import Bundle
+from cspine.bundle import Bundle, EmittedPrecision
 from cspine.errors import ModelError
 from cspine.files import sha256
+from cspine.precision import Precision
 from cspine_bench.latency.machine import MachineState, void_reasons
 from cspine_bench.latency.record import Baseline, Gate, Record
 from cspine_bench.latency.scenario import TOTAL
@@ -58,12 +59,13 @@ def check_comparable(old: Record, new: Record, *, state: MachineState) -> None:
         raise ModelError(f"the record is void: {void[0]}; measure it again")
     if old.arms[old.reference].precision != "fp32":
         raise ModelError(
-            "the record holds one INT8 against another, expected FP32 as its reference; give the "
-            "bundle itself to --against"
+            "the record holds one candidate against another, expected FP32 as its reference; give "
+            "the bundle itself to --against"
         )
     facts: list[tuple[str, object, object]] = [
         ("FP32 models", old.arms[old.reference].models, new.arms[new.reference].models),
         ("backend", old.arms[old.candidate].backend, new.arms[new.candidate].backend),
+        ("precision", old.arms[old.candidate].precision, new.arms[new.candidate].precision),
         ("runtimes", _runtimes(old), _runtimes(new)),
         ("studies", old.study_digests, new.study_digests),
         ("scenario", old.scenario, new.scenario),
@@ -103,14 +105,18 @@ def check_digests(record: Record, bundle: Bundle) -> None:
             "the record is; measure this bundle"
         )
     for name, arm in record.arms.items():
-        if arm.bundle == bundle.digest and arm.models != model_digests(bundle, arm.target):
+        if arm.bundle == bundle.digest and arm.models != model_digests(
+            bundle, target=arm.target, precision=arm.precision
+        ):
             raise ModelError(f"arm {name!r}: the record's models are not those of {bundle.path}")
 
 
-def model_digests(bundle: Bundle, target: str | None) -> dict[str, str]:
+def model_digests(bundle: Bundle, *, target: str | None, precision: Precision) -> dict[str, str]:
     """Return the digest of each network's ONNX graph, by stage."""
+    emitted: EmittedPrecision = "fp16" if precision == "fp16" else "int8"
     return {
-        stage.id: sha256(bundle.model(stage.id, target=target)) for stage in bundle.spec.networks
+        stage.id: sha256(bundle.model(stage.id, target=target, precision=emitted))
+        for stage in bundle.spec.networks
     }
 
 

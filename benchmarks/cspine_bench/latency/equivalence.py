@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from cspine.precision import Verdict
+from cspine.evidence import Verdict
 from cspine_bench.latency.ratio import RatioInterval
 from cspine_bench.metrics.interval import normal_quantile
 

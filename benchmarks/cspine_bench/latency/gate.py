@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from cspine.precision import Verdict
+from cspine.evidence import Verdict
 from cspine_bench.latency.equivalence import (
     blocks_at_ratio,
     blocks_needed,

@@ -8,7 +8,8 @@ from typing import Any, Literal
 import msgspec
 
 from cspine.errors import ModelError
-from cspine.precision import Verdict
+from cspine.evidence import Verdict
+from cspine.precision import Precision
 from cspine.schema import json_schema
 from cspine_bench.latency.fresh import Start
 from cspine_bench.latency.machine import MachineState
@@ -53,7 +54,7 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
 
     bundle: str
     backend: str
-    precision: str
+    precision: Precision
     target: str | None
     models: dict[str, str]
 

@@ -41,7 +41,8 @@ def diff(old: Path, new: Path, as_json: bool) -> None:
 
 def _lines(found: Comparison) -> list[str]:
     proofs = [
-        f"{each.backend}, {each.target}: {each.old or 'none'} -> {each.new or 'none'}"
+        f"{each.backend}, {each.target}, {each.precision}: "
+        f"{each.old or 'none'} -> {each.new or 'none'}"
         for each in found.evidence
     ]
     networks = [

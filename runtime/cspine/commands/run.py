@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from cspine.bundle import Bundle
+from cspine.choose import choose
 from cspine.console import (
     EXIT_BAD_INPUT,
     bundle_argument,
@@ -29,7 +30,7 @@ from cspine.files import sha256, sync_folder, write_atomic
 from cspine.findings import Decision, Findings, Level
 from cspine.outcome import Outcome
 from cspine.pipeline import Pipeline
-from cspine.precision import Choice, Precision, choose
+from cspine.precision import Choice, Precision
 from cspine.tune import tuned
 
 
@@ -51,8 +52,8 @@ from cspine.tune import tuned
 )
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "int8"]),
-    help="[default: int8 where its verdict is pass, else fp32]",
+    type=click.Choice(["fp32", "fp16", "int8"]),
+    help="[default: the lowest whose verdict is pass, else fp32]; FP16 is TensorRT's alone.",
 )
 @click.option(
     "--isolate",
