@@ -32,7 +32,7 @@ def choose(bundle: Bundle, device: Device, *, backend: str, precision: Precision
         allowed, withheld = admitted(bundle, device, backend=backend)
         return allowed[0] if allowed else fp32(backend, reason="; ".join(withheld.values()))
     candidate = lower(backend, device, precision, reason=_PASSED)
-    if doubt := _doubt(bundle, candidate):
+    if doubt := _doubt(bundle, candidate, precision):
         raise BundleError(
             f"{bundle.path}: {precision.upper()} may not answer: {doubt.why}; run: {doubt.remedy}"
         )
@@ -53,10 +53,10 @@ def admitted(
     withheld: dict[EmittedPrecision, str] = {}
     for precision in LOWER[backend]:
         if backend == "onnxruntime" and device.onnxruntime_target is None:
-            withheld[precision] = UNKNOWN_CPU
+            withheld[precision] = UNKNOWN_CPU  # no verdict changes that
             continue
         candidate = lower(backend, device, precision, reason=_PASSED)
-        if doubt := _doubt(bundle, candidate):
+        if doubt := _doubt(bundle, candidate, precision):
             withheld[precision] = doubt.why
         else:
             allowed.append(candidate)
@@ -71,12 +71,11 @@ class _Doubt:
     remedy: str
 
 
-def _doubt(bundle: Bundle, candidate: Choice) -> _Doubt | None:
-    """Return what stands against a precision below FP32; ``None`` if its verdict is pass."""
-    precision, target = candidate.precision, candidate.target
-    name = precision.upper()
+def _doubt(bundle: Bundle, candidate: Choice, precision: EmittedPrecision) -> _Doubt | None:
+    """Return what stands against a candidate of that precision; ``None`` if its verdict is pass."""
+    name, target = precision.upper(), candidate.target
     option = "" if precision == "int8" else f" --precision {precision}"
-    if precision != "fp32" and target and target not in bundle.emitted(precision):
+    if target and target not in bundle.emitted(precision):
         return _Doubt(
             f"the bundle has no {name} emission for {target}",
             f"cspine emit {bundle.path} --target {target}{option}",

@@ -18,6 +18,8 @@ EXIT_BAD_INPUT = 2
 EXIT_INCONCLUSIVE = 3
 EXIT_FAULT = 70
 
+BACKENDS = ("onnxruntime", "openvino", "tensorrt", "tensorrt-dla")
+
 bundle_argument = click.argument("bundle", type=click.Path(path_type=Path))
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 threads_option = click.option(
@@ -25,7 +27,7 @@ threads_option = click.option(
 )
 backend_option = click.option(
     "--backend",
-    type=click.Choice(["onnxruntime", "openvino", "tensorrt"]),
+    type=click.Choice(BACKENDS),
     default="onnxruntime",
     show_default=True,
     help="The runtime that answers; there is no falling back to another.",

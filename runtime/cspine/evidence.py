@@ -34,7 +34,10 @@ class Bounds(msgspec.Struct, frozen=True):
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """The part of a verdict that decides what may run; the file holds all the rest."""
+    """The part of a verdict that decides what may run; the file holds all the rest.
+
+    Formats 3 and 4 have no precision and are of INT8.
+    """
 
     format: Literal[3, 4, 5]
     bundle: str
@@ -43,6 +46,11 @@ class Evidence(msgspec.Struct, frozen=True):
     verdict: Verdict
     criteria: tuple[Bounds, ...]
     precision: Precision = "int8"
+
+    def __post_init__(self) -> None:
+        """Refuse a precision where the format has none."""
+        if self.format < FORMAT and self.precision != "int8":
+            raise ValueError(f"format {self.format} knows of no {self.precision}")
 
     def names(self, choice: Choice) -> bool:
         """Whether it is evidence on a choice."""
@@ -60,8 +68,12 @@ class _Dated(msgspec.Struct, frozen=True):
 
 
 def evidence_path(bundle: Bundle, choice: Choice, *, set_digest: str) -> Path:
-    """Return where the verdict on a choice lies: each case set has its own."""
-    parts = (bundle.digest[:12], choice.backend, choice.graph, choice.precision, set_digest[:12])
+    """Return where the verdict on a choice lies: each case set has its own.
+
+    INT8 is not named: its files of older formats are to be replaced.
+    """
+    graph = f"{choice.graph}.fp16" if choice.precision == "fp16" else choice.graph
+    parts = (bundle.digest[:12], choice.backend, graph, set_digest[:12])
     return bundle.evidence / f"{'.'.join(parts)}.json"
 
 
@@ -89,8 +101,8 @@ def believed(evidence: Evidence, *, gate: Gate) -> Verdict:
     ----------
     gate
         Of the bundle's pipeline file. Everything that it declares a margin for must have been
-        judged, and the stricter of its margin and of that on record counts, so that no file talks
-        INT8 past the gate with a wider one.
+        judged, and the stricter of its margin and of that on record counts, so that no file
+        talks a candidate past the gate with a wider one.
     """
     found = {bounds.name: bounds for bounds in evidence.criteria}
     margins = {
@@ -107,7 +119,7 @@ def believed(evidence: Evidence, *, gate: Gate) -> Verdict:
 
 
 def verdict_of(bundle: Bundle, choice: Choice) -> Verdict | None:
-    """Return the verdict of all evidence for exactly this bundle, backend and emission.
+    """Return the verdict of all evidence for exactly this bundle and choice.
 
     One ``fail`` on any case set is a ``fail``; else one ``pass`` is a ``pass``; else what there is
     is ``inconclusive``. ``None`` if there is none.
@@ -131,7 +143,7 @@ def _paths(bundle: Bundle) -> list[Path]:
 
 
 def outdated(bundle: Bundle, choice: Choice) -> bool:
-    """Return whether there is a verdict on a choice that was written in an older format."""
+    """Return whether there is a verdict on a choice in a format that is too old to count."""
     if choice.precision != "int8":
         return False  # of which older formats know nothing
     named = (bundle.digest, choice.backend, choice.graph)

@@ -65,7 +65,10 @@ class Source(Struct, frozen=True, kw_only=True):
 
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """What judged it: enough to repeat the answer. ``target`` is the emission, null for FP32."""
+    """What judged it: enough to repeat the answer.
+
+    ``target`` is the emission, null for FP32, and for FP16 where it is made of the FP32 graph.
+    """
 
     pipeline: str
     bundle: str

@@ -14,7 +14,7 @@ from cspine.engines.store import find_engine
 from cspine.findings import Identity, Refused, Source
 from cspine.image import Image
 from cspine.outcome import Clock, Outcome
-from cspine.precision import Choice
+from cspine.precision import DLA, Choice
 from cspine.session import Session
 from cspine.spec import PipelineSpec
 from cspine.work import Work
@@ -140,8 +140,13 @@ class Pipeline:
 
 def _backend(bundle: Bundle, stage: str, choice: Choice, *, threads: int | None) -> Backend:
     """Load the bundle's graph, or the engine that was built of it for this device."""
-    if choice.backend != "tensorrt":
+    if choice.backend in ("onnxruntime", "openvino"):
         model = bundle.model(stage, target=choice.target)
         return open_backend(choice.backend, model, threads=threads)
-    plan, made = find_engine(bundle=bundle.digest, stage=stage, precision=choice.precision)
+    plan, made = find_engine(
+        bundle=bundle.digest,
+        stage=stage,
+        precision=choice.precision,
+        dla=choice.backend == DLA,
+    )
     return open_engine(plan, host_code=made.host_code)

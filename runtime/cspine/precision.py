@@ -17,12 +17,17 @@ Precision = Literal["fp32", "fp16", "int8"]
 
 UNKNOWN_CPU = "no INT8 emission is known to be exact on this CPU"
 
+DLA = "tensorrt-dla"
+"""TensorRT where a DLA runs what it can: it computes otherwise than the GPU, so it has verdicts of
+its own."""
+
 LOWER: dict[str, tuple[EmittedPrecision, ...]] = {
     "onnxruntime": ("int8",),
     "openvino": ("int8",),
     "tensorrt": ("int8", "fp16"),
+    DLA: ("int8", "fp16"),
 }
-"""What may answer for FP32 on each backend, the lowest first: CPUs compute no FP16."""
+"""What may answer for FP32 on each backend, the lowest first; no target of a CPU has FP16."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,17 @@ class Choice:
 
 
 def fp32(backend: str, *, reason: str = "asked for") -> Choice:
-    """Return the choice of the FP32 models."""
+    """Return the choice of the FP32 models.
+
+    Raises
+    ------
+    BundleError
+        If the backend computes no FP32.
+    """
+    if backend == DLA:
+        raise BundleError(
+            f"backend {backend!r}: a DLA computes no FP32 ({reason}); use --backend tensorrt"
+        )
     return Choice(backend, "fp32", None, reason)
 
 
@@ -61,29 +76,32 @@ def lower(
     """
     if precision not in LOWER[backend]:
         raise BundleError(
-            f"backend {backend!r}: computes no {precision.upper()}; use --backend tensorrt, or "
+            f"backend {backend!r}: has no {precision.upper()}; use --backend tensorrt, or "
             f"--precision {' or '.join((*LOWER[backend], 'fp32'))}"
         )
     match backend:
-        case "tensorrt":
-            return Choice(backend, precision, _tensorrt_graph(precision), reason)
         case "openvino":
             return Choice(backend, precision, "openvino", reason)
-        case _:
+        case "onnxruntime":
             if device.onnxruntime_target is None:
                 raise BundleError(
                     f"backend {backend!r}: {UNKNOWN_CPU} ({device.cpu}); use --precision fp32"
                 )
             return Choice(backend, precision, device.onnxruntime_target, reason)
+        case _:
+            return Choice(backend, precision, _built_from(backend, precision), reason)
 
 
-def _tensorrt_graph(precision: EmittedPrecision) -> str | None:
+def _built_from(backend: str, precision: EmittedPrecision) -> str | None:
     """Return the emission for the installed TensorRT; where there is none, the usual one.
 
-    A TensorRT whose networks have no types builds FP16 from the FP32 graph, by a flag.
+    Where networks have no types, FP16 is built from the FP32 graph, by a flag.
     """
+    if backend == DLA and precision == "int8":
+        return "trt-dla"
     try:
         here = capability()
     except BackendError:
         return "trt"
-    return here.emission if here.strongly_typed or precision == "int8" else None
+    typed = here.typed(dla=backend == DLA)
+    return here.emission if typed or precision == "int8" else None

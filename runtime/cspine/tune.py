@@ -2,7 +2,8 @@
 
 Admissible is FP32 on ONNX Runtime and OpenVINO where they are installed and on TensorRT where this
 device has built the engines, and on each of them INT8, and on TensorRT FP16, where the verdict is
-pass. On the CPU each is measured with one thread and with every core.
+pass. On the CPU each is measured with one thread and with every core. A DLA is chosen for its power
+and not for its speed, and is not among them.
 
 The winner is remembered in the cache under every fact that shaped it, and `run` uses it until one
 of them changes or something else is admissible.

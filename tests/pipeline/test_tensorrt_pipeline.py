@@ -88,7 +88,7 @@ def test_fp16_answers_once_it_is_verified(
     assert judged.exit_code == 0, judged.output
     assert "FP16 is better by" in judged.output
     (path,) = bundle.evidence.glob("*.json")
-    assert f".{target or 'fp32'}.fp16." in path.name
+    assert path.name.startswith(f"{bundle.digest[:12]}.tensorrt.{target or 'fp32'}.fp16.")
     assert invoke(["verify", "--from", path]).exit_code == 0
 
     (found,) = json.loads(invoke(asked).stdout)
@@ -102,7 +102,20 @@ def test_fp16_answers_once_it_is_verified(
     assert invoke(["build", bundle.path, "--precision", "fp32"]).exit_code == 0
     timed = ["bench", bundle.path, "--study", study, "--backend", "tensorrt", "--starts", 0]
     record = json.loads(invoke([*timed, "--precision", "fp16", "--blocks", 6, "--json"]).stdout)
-    assert list(record["arms"]) == ["tensorrt fp32", "tensorrt fp16"]
+    assert record["arms"]["tensorrt fp16"]["models"] == {
+        stage.id: sha256(bundle.model(stage.id, target=target, precision="fp16"))
+        for stage in bundle.spec.networks
+    }
+
+
+def test_a_dla_answers_where_it_is_asked(
+    install: Install, invoke: Invoke, made: Bundle, studies: list[Study]
+) -> None:
+    install("10.3.0")
+    assert invoke(["build", made.path, "--precision", "fp16", "--dla", 0]).exit_code == 0
+    with pytest.raises(BundleError, match="no fp16 engine of the bundle is built; run"):
+        Pipeline.open(made, Choice("tensorrt", "fp16", "trt", "a test"))
+    assert levels(made, Choice("tensorrt-dla", "fp16", None, "a test"), studies[:2])
 
 
 def test_a_changed_device_is_refused_and_a_build_mends_it(

@@ -11,12 +11,15 @@ import pytest
 from click.testing import Result
 
 from cspine import tune
-from cspine.bundle import Bundle
+from cspine.bundle import Bundle, EmittedPrecision
 from cspine.device import this_device
 from cspine.dicom.select import Study
+from cspine.engines.build import build_engines
+from cspine.engines.compile import Aim
 from cspine.errors import StudyError
 from cspine.evidence import evidence_path
 from cspine.precision import lower
+from trt.install import Install
 
 Invoke = Callable[[Sequence[object]], Result]
 
@@ -28,13 +31,20 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tune, "ROUNDS", 2)
 
 
-def allow(bundle: Bundle, backend: str, verdict: str = "pass") -> Path:
+def allow(
+    bundle: Bundle,
+    backend: str,
+    verdict: str = "pass",
+    *,
+    precision: EmittedPrecision = "int8",
+) -> Path:
     """Leave a verdict as `verify` would."""
-    choice = lower(backend, this_device(), "int8")
+    choice = lower(backend, this_device(), precision)
     path = evidence_path(bundle, choice, set_digest="a" * 64)
     path.parent.mkdir(exist_ok=True)
     found = {
-        "format": 3,
+        "format": 5,
+        "precision": precision,
         "bundle": bundle.digest,
         "backend": backend,
         "target": choice.target,
@@ -83,6 +93,20 @@ def test_run_uses_the_winner_until_its_evidence_is_gone(
     allow(bundle, "openvino", verdict="fail")
     (found,) = json.loads(invoke(["run", bundle.path, study, "--json"]).stdout)
     assert found["identity"]["precision"] == "fp32"
+
+
+def test_fp16_is_measured_where_it_may_answer(
+    install: Install, bundle: Bundle, studies: list[Study]
+) -> None:
+    install("10.3.0")
+    allow(bundle, "tensorrt", precision="fp16")
+    for precision in ("fp32", "fp16"):
+        build_engines(bundle, precision=precision, aim=Aim())
+    found = tune.tune(bundle, this_device(), studies[:1], progress=nothing)
+    measured = [each.precision for each in found.candidates if each.backend == "tensorrt"]
+    assert sorted(measured) == ["fp16", "fp32"]
+    assert "tensorrt int8: the verdict of INT8 is missing for tensorrt" in found.left_out
+    assert tune.tuned(bundle, this_device()) is not None
 
 
 def test_another_device_or_bundle_has_no_tuning(bundle: Bundle, studies: list[Study]) -> None:

@@ -233,6 +233,10 @@ def test_against_a_record_the_ratios_to_fp32_are_compared() -> None:
         assert verdict(changed(now, baseline=baseline_of(then))) == expected
 
 
+def half(arms: dict[str, Arm]) -> dict[str, Arm]:
+    return {**arms, NEW: msgspec.structs.replace(arms[NEW], precision="fp16")}
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -248,6 +252,7 @@ def test_against_a_record_the_ratios_to_fp32_are_compared() -> None:
             {"machine": [msgspec.structs.replace(STEADY, power_mode="pmode:0003")] * 121},
             "power_mode: ",
         ),
+        ({"arms": half(measured(0.5).arms)}, "precision: those of the record are others"),
         ({"reference": NEW}, "the record holds one candidate against another"),
         ({"machine": [STEADY] * 30 + [msgspec.structs.replace(STEADY, spin_ns=9)] * 31}, "void"),
     ],

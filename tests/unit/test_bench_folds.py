@@ -63,6 +63,9 @@ def test_folds_that_share_a_study_or_answer_other_things_are_refused(folds: list
     other = msgspec.structs.replace(folds[1], classes=("none", "mild", "severe"))
     with pytest.raises(ModelError, match="pipelines that answer other things"):
         fold_summary([folds[0], other])
+    half = msgspec.structs.replace(folds[1], precision="fp16")
+    with pytest.raises(ModelError, match="got evidence of INT8 and of FP16"):
+        fold_summary([folds[0], half])
 
 
 def test_the_command_computes_every_verdict_again(folds: list[Report], tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cspine.errors import ModelError
@@ -17,6 +18,14 @@ def look(bundle: str = "a", backend: str = "onnxruntime", set_digest: str = "s")
 def test_looks_are_counted(tmp_path: Path) -> None:
     others = [look("b"), look(backend="openvino"), look(set_digest="after cases were added")]
     assert [put_on_record(tmp_path, each) for each in (look(), *others)] == [1, 2, 3, 4]
+
+
+def test_each_precision_is_a_look_and_a_line_without_one_is_of_int8(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text(
+        '{"bundle":"a","backend":"onnxruntime","target":"x","set_digest":"s"}\n'
+    )
+    assert put_on_record(tmp_path, look()) == 1
+    assert put_on_record(tmp_path, msgspec.structs.replace(look(), precision="fp16")) == 2
 
 
 def test_the_same_candidate_again_is_the_same_look(tmp_path: Path) -> None:

@@ -74,8 +74,8 @@ A stripped header states neither part nor view nor, unless the film is mirrored,
 lying one claims a lateral of the neck. Right is a film with a fault that was refused, or withheld,
 with the code expected, and a clean one that was answered; missed, one that got an answer which its
 fault forbids. The interval is Wilson's. No network was ever shown a film of an *unseen part*: which
-code refuses it is open, that it is refused is not. Where the bundle below is not that of the
-[model card](models/xray-compression.md), its screen is an older one; the card has newer figures.
+code refuses it is open, that it is refused is not. The bundle is that of the
+[model card](models/xray-compression.md).
 """
 MAKE = "cspine phantom admission build/xray.cspine --seed 2002 --record"
 
@@ -139,6 +139,14 @@ def test_the_page_is_current() -> None:
 def test_every_code_has_a_row_of_five_cells(code: str) -> None:
     (row,) = (line for line in code_table().splitlines() if line.startswith(f"| `{code}` |"))
     assert row.count("|") == 6
+
+
+def test_the_bundle_is_that_of_the_verdicts() -> None:
+    record = newest()
+    assert record is not None
+    assert {path.name[:12] for path in (RECORDS / "xray-compression").iterdir()} == {
+        record.bundle[:12]
+    }
 
 
 def test_the_figures_are_those_of_the_record() -> None:

@@ -156,6 +156,19 @@ def test_the_engine_for_this_device_is_found_among_others(here: EngineManifest) 
     assert find() == PLAN
 
 
+def test_an_engine_for_a_dla_answers_for_no_gpu(here: EngineManifest) -> None:
+    plan = b"of a DLA"
+    store(plan, msgspec.structs.replace(here, dla_core=1, engine=sha256(plan)))
+    with pytest.raises(BundleError, match="no int8 engine of the bundle is built; run: cspine"):
+        find()
+    asked = {"bundle": MANIFEST.bundle, "stage": "classify", "precision": "int8"}
+    assert find_engine(**asked, dla=True)[0] == plan
+    store(PLAN, here)
+    assert find() == PLAN
+    with pytest.raises(BundleError, match=r"built for a DLA; run: cspine build .* fp16 --dla 0"):
+        find_engine(**asked | {"precision": "fp16"}, dla=True)
+
+
 def test_an_engine_that_was_built_ahead_for_such_a_gpu_is_found(here: EngineManifest) -> None:
     store(PLAN, MANIFEST)
     assert find() == PLAN

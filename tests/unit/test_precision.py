@@ -10,10 +10,11 @@ import pytest
 from cspine import precision
 from cspine.bundle import Bundle
 from cspine.choose import admitted, choose
+from cspine.console import BACKENDS
 from cspine.device import Device
 from cspine.errors import BackendError, BundleError
 from cspine.evidence import Evidence, evidence_of, evidence_path, verdict_of
-from cspine.precision import Choice, fp32, lower
+from cspine.precision import DLA, LOWER, Choice, fp32, lower
 from trt.install import Install
 
 AVX2 = Device(
@@ -191,7 +192,7 @@ def test_a_cpu_answers_in_no_fp16(bundle: Bundle, backend: str) -> None:
     with pytest.raises(BundleError) as caught:
         choose(bundle, AVX2, backend=backend, precision="fp16")
     remedy = "use --backend tensorrt, or --precision int8 or fp32"
-    assert str(caught.value) == f"backend {backend!r}: computes no FP16; {remedy}"
+    assert str(caught.value) == f"backend {backend!r}: has no FP16; {remedy}"
 
 
 def half(bundle: Bundle) -> Bundle:
@@ -220,7 +221,10 @@ def test_fp16_has_evidence_of_its_own(bundle: Bundle, install: Install) -> None:
     assert [each.precision for each in admitted(made, AVX2, backend="tensorrt")[0]] == [
         "int8", "fp16",
     ]  # fmt: skip
-    record(made, facts | {"precision": "fp16", "verdict": "fail"})
+    record(made, facts | {"precision": "int8", "verdict": "fail"}, set_digest=OTHER)
+    assert asked(precision=None) == fp16
+    record(made, facts | {"precision": "int8"}, set_digest=OTHER)
+    record(made, facts | {"precision": "fp16", "verdict": "fail"}, set_digest="c" * 64)
     assert asked(precision=None).precision == "int8"
     with pytest.raises(
         BundleError, match=r"the verdict of FP16 is fail for tensorrt; run: .* fp16"
@@ -235,6 +239,12 @@ def test_evidence_without_a_precision_is_of_int8(bundle: Bundle, install: Instal
     allowed, withheld = admitted(made, AVX2, backend="tensorrt")
     assert [each.precision for each in allowed] == ["int8"]
     assert list(withheld) == ["fp16"]
+
+
+def test_evidence_of_a_precision_that_its_format_lacks_is_damaged(bundle: Bundle) -> None:
+    record(bundle, {"format": 4, "precision": "fp16"})
+    with pytest.raises(BundleError, match="cannot be read as evidence"):
+        evidence_of(bundle)
 
 
 def test_fp16_without_emission_is_refused_with_the_way_to_it(
@@ -257,6 +267,35 @@ def test_tensorrt_8_makes_fp16_of_the_fp32_graph(bundle: Bundle, install: Instal
 
 
 @pytest.mark.parametrize(
+    ("version", "targets"),
+    [
+        ("8.6.1", ("trt-dla", None)),
+        ("10.3.0", ("trt-dla", None)),
+        ("11.1.0.106", ("trt-dla", "trt")),
+    ],
+)
+def test_a_dla_has_evidence_of_its_own(
+    bundle: Bundle, install: Install, version: str, targets: tuple[str | None, ...]
+) -> None:
+    install(version)
+    found = [lower(DLA, AVX2, each) for each in ("int8", "fp16")]
+    assert tuple(each.target for each in found) == targets
+    made = half(bundle)
+    facts = {"format": 5, "precision": "fp16", "target": found[1].graph}
+    record(made, facts | {"backend": "tensorrt"})
+    with pytest.raises(BundleError, match=r"a DLA computes no FP32 \(.*FP16 is missing for"):
+        choose(made, AVX2, backend=DLA, precision=None)
+    record(made, facts | {"backend": DLA})
+    assert choose(made, AVX2, backend=DLA, precision=None).precision == "fp16"
+    with pytest.raises(BundleError, match=r"a DLA computes no FP32 \(asked for\); use --backend"):
+        choose(made, AVX2, backend=DLA, precision="fp32")
+
+
+def test_every_backend_can_be_asked_for() -> None:
+    assert tuple(LOWER) == BACKENDS
+
+
+@pytest.mark.parametrize(
     ("ahead_of_time", "strongly_typed", "target"),
     [((), True, "trt"), ((), False, "trt-8"), (("8.9",), True, "trt-rtx")],
 )
@@ -271,6 +310,7 @@ def test_tensorrt_has_the_emission_of_the_one_installed(
     here = replace(found, ahead_of_time=ahead_of_time, strongly_typed=strongly_typed)
     monkeypatch.setattr(precision, "capability", lambda: here)
     assert lower("tensorrt", AVX2, "int8").target == target
+    assert lower("tensorrt", AVX2, "fp16").target == (target if strongly_typed else None)
 
 
 def test_where_tensorrt_is_missing_the_usual_emission_is_named(
@@ -281,6 +321,7 @@ def test_where_tensorrt_is_missing_the_usual_emission_is_named(
 
     monkeypatch.setattr(precision, "capability", missing)
     assert lower("tensorrt", AVX2, "int8").target == "trt"
+    assert lower("tensorrt", AVX2, "fp16").target == "trt"
 
 
 @pytest.mark.parametrize(
@@ -329,6 +370,6 @@ def test_evidence_of_an_older_format_does_not_count(bundle: Bundle, verdict: str
 def test_evidence_lies_beside_the_bundle_and_names_it(bundle: Bundle) -> None:
     path = evidence_path(bundle, INT8, set_digest=LOCKED)
     assert path.parent == bundle.evidence
-    assert path.name == f"{bundle.digest[:12]}.onnxruntime.ort-x64-avx2.int8.{'a' * 12}.json"
+    assert path.name == f"{bundle.digest[:12]}.onnxruntime.ort-x64-avx2.{'a' * 12}.json"
     record(bundle)
     assert msgspec.json.decode(path.read_bytes(), type=Evidence).verdict == "pass"

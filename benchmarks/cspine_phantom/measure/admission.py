@@ -107,7 +107,7 @@ def measure_admission(
     return Admission(
         bundle=bundle.digest,
         backend=choice.backend,
-        target=choice.target or "fp32",
+        target=choice.graph,
         seed=seed,
         rows=tuple(_row(fault, header, judged) for (fault, header), judged in found.items()),
         device=dict(this_device().facts()),

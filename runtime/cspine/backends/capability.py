@@ -76,6 +76,10 @@ class Capability:
             return "trt-rtx"
         return "trt" if self.strongly_typed else "trt-8"
 
+    def typed(self, *, dla: bool) -> bool:
+        """Whether precision is in the graph where the GPU, or a DLA, runs it."""
+        return self.strongly_typed and not (dla and self.dla_weakly_typed)
+
 
 def read_capability(trt: ModuleType) -> Capability:
     """Look at what the bindings have."""

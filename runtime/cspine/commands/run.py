@@ -13,6 +13,7 @@ import msgspec
 from cspine.bundle import Bundle
 from cspine.choose import choose
 from cspine.console import (
+    BACKENDS,
     EXIT_BAD_INPUT,
     bundle_argument,
     emit_json,
@@ -47,7 +48,7 @@ from cspine.tune import tuned
 )
 @click.option(
     "--backend",
-    type=click.Choice(["onnxruntime", "openvino", "tensorrt"]),
+    type=click.Choice(BACKENDS),
     help="[default: what `tune` found fastest here, else onnxruntime]",
 )
 @click.option(

@@ -27,8 +27,9 @@ def tune(bundle: Path, paths: tuple[Path, ...], as_json: bool) -> None:
     """Measure on this device what may answer for BUNDLE, and let `run` use the fastest.
 
     FP32 may answer on ONNX Runtime and OpenVINO where they are installed, and on TensorRT where
-    `build` has made the engines on this device; INT8 on each of them where its verdict is pass.
-    On the CPU each is measured with one thread and with every core.
+    `build` has made the engines on this device; INT8 on each of them, and FP16 on TensorRT, where
+    its verdict is pass. On the CPU each is measured with one thread and with every core. A DLA is
+    not among them: it is chosen for its power and not for its speed.
 
     \b
     Example:

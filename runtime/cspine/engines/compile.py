@@ -42,7 +42,7 @@ class Aim:
 
     def strongly_typed(self, here: Capability) -> bool:
         """Whether this TensorRT takes the precision from the graph, not from flags."""
-        return here.strongly_typed and not (self.dla_core is not None and here.dla_weakly_typed)
+        return here.typed(dla=self.dla_core is not None)
 
 
 @dataclass(frozen=True)

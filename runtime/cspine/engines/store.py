@@ -120,8 +120,12 @@ def store(engine: bytes, manifest: EngineManifest) -> Engine:
     return Engine(path, manifest, len(engine))
 
 
-def find_engine(*, bundle: str, stage: str, precision: Precision) -> tuple[bytes, EngineManifest]:
+def find_engine(
+    *, bundle: str, stage: str, precision: Precision, dla: bool = False
+) -> tuple[bytes, EngineManifest]:
     """Return the engine of a bundle's stage for this device and the TensorRT it has.
+
+    One for a DLA is another than that for the GPU alone: it computes otherwise.
 
     Manifests are compared first, so engines for others in the same cache, whole or damaged, are
     passed over; of the one that fits every byte is verified.
@@ -134,15 +138,17 @@ def find_engine(*, bundle: str, stage: str, precision: Precision) -> tuple[bytes
         If there is none in the cache, it was built on another state of the device, or it has
         changed.
     """
-    remedy = f"run: cspine build BUNDLE --precision {precision}"
+    remedy = f"run: cspine build BUNDLE --precision {precision}{' --dla 0' if dla else ''}"
     built = [
         (path, made)
         for path, made in _readable()
         if (made.bundle, made.stage, made.precision) == (bundle, stage, precision)
+        and (made.dla_core is not None) == dla
     ]
     if not built:
         raise BundleError(
-            f"stage {stage!r}: no {precision} engine of the bundle is built; {remedy}"
+            f"stage {stage!r}: no {precision} engine of the bundle is built"
+            f"{' for a DLA' if dla else ''}; {remedy}"
         )
     here = device_facts()
     unfit = []
