@@ -20,6 +20,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from cspine.backends import Array
 from cspine_calibration.emit import emit
 from cspine_calibration.observe import Observer
+from cspine_calibration.table import CalibrationTable
 from cspine_int8.networks import Subject
 
 OURS, DEFAULT, BEST, NNCF = "ours", "quantize_static", "quantize_static, best", "nncf"
@@ -38,14 +39,19 @@ class Peer:
 
 def ours(subject: Subject, runtime: str, folder: Path) -> Path:
     """Return our emission for a runtime."""
+    result = folder / "ours.onnx"
+    result.write_bytes(emit(subject.model, observed(subject), target=TARGETS[runtime]).model)
+    return result
+
+
+def observed(subject: Subject) -> CalibrationTable:
+    """Return the calibration table of a network."""
     observer = Observer(subject.model)
     for feed in subject.calibration:
         observer.run(feed)
     table = observer.table(set_digest=_NOTHING, preprocessing_digest=_NOTHING)
     observer.close()
-    result = folder / "ours.onnx"
-    result.write_bytes(emit(subject.model, table, target=TARGETS[runtime]).model)
-    return result
+    return table
 
 
 def static_default(subject: Subject, _runtime: str, folder: Path) -> Path:

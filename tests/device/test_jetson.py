@@ -315,13 +315,13 @@ def test_service_builds_again_only_when_something_changed(tmp_path):
     assert run(condition) == 0, "an engine is missing"
 
 
-def test_service_builds_both_precisions():
+def test_service_builds_every_precision():
     from cspine.commands.build import build
 
     asked = [shlex.split(command)[1:] for command in commands("ExecStart")[:-1]]
     parsed = [build.make_context("build", words[1:]).params for words in asked]
-    assert [words[0] for words in asked] == ["build", "build"]
-    assert [params["precision"] for params in parsed] == ["fp32", "int8"]
+    assert [words[0] for words in asked] == ["build"] * 3
+    assert [params["precision"] for params in parsed] == ["fp32", "fp16", "int8"]
     assert {params["bundle"] for params in parsed} == {Path("/var/lib/cspine/bundle")}
 
 
