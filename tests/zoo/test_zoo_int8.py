@@ -25,7 +25,7 @@ def subject() -> Subject:
 
 @pytest.mark.parametrize("runtime", TARGETS)
 def test_every_tool_is_measured(subject: Subject, runtime: str, tmp_path: Path) -> None:
-    found = measure(subject, runtime, tmp_path, threads=1)
+    found = measure(subject, runtime, tmp_path, kept={}, threads=1)
     assert set(found.arms) | set(found.failed) == {peer.name for peer in PEERS}
     ours = found.arms[OURS]
     assert ours.integer > 0.99  # all but the head
