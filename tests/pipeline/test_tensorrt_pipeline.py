@@ -14,6 +14,7 @@ import pytest
 from click.testing import Result
 
 from cspine.bundle import Bundle
+from cspine.device import this_device
 from cspine.dicom.select import Study
 from cspine.engines.build import build_engines
 from cspine.engines.compile import Aim
@@ -21,7 +22,7 @@ from cspine.engines.store import load_engine
 from cspine.errors import BundleError
 from cspine.files import sha256
 from cspine.pipeline import Pipeline
-from cspine.precision import Choice, Precision
+from cspine.precision import Choice, Precision, lower
 from trt.guard import SURFACES
 from trt.install import Install
 
@@ -72,11 +73,10 @@ def test_the_typed_emissions_are_what_is_built(
     assert levels(made, Choice("tensorrt", precision, "trt", "a test"), studies[:2])
 
 
-@pytest.mark.parametrize(("version", "target"), [("8.6.1", None), ("10.3.0", "trt")])
 def test_fp16_answers_once_it_is_verified(
-    install: Install, invoke: Invoke, bundle: Bundle, sets: Path, version: str, target: str | None
+    install: Install, invoke: Invoke, bundle: Bundle, sets: Path
 ) -> None:
-    install(version)
+    install("10.3.0")
     study = sets / "test" / "studies" / "phantom-502-00000"
     asked = ["run", bundle.path, study, "--backend", "tensorrt", "--json"]
     assert invoke(["build", bundle.path, "--precision", "fp16"]).exit_code == 0
@@ -88,24 +88,30 @@ def test_fp16_answers_once_it_is_verified(
     assert judged.exit_code == 0, judged.output
     assert "FP16 is better by" in judged.output
     (path,) = bundle.evidence.glob("*.json")
-    assert path.name.startswith(f"{bundle.digest[:12]}.tensorrt.{target or 'fp32'}.fp16.")
+    assert path.name.startswith(f"{bundle.digest[:12]}.tensorrt.trt.fp16.")
     assert invoke(["verify", "--from", path]).exit_code == 0
 
     (found,) = json.loads(invoke(asked).stdout)
     assert found["identity"]["precision"] == "fp16"
-    assert found["identity"]["target"] == target
+    assert found["identity"]["target"] == "trt"
     assert found["levels"]
-    assert (
-        f"evidence: tensorrt, {target or 'fp32'}, fp16: pass"
-        in invoke(["inspect", bundle.path]).output
-    )
+    assert "evidence: tensorrt, trt, fp16: pass" in invoke(["inspect", bundle.path]).output
     assert invoke(["build", bundle.path, "--precision", "fp32"]).exit_code == 0
     timed = ["bench", bundle.path, "--study", study, "--backend", "tensorrt", "--starts", 0]
     record = json.loads(invoke([*timed, "--precision", "fp16", "--blocks", 6, "--json"]).stdout)
     assert record["arms"]["tensorrt fp16"]["models"] == {
-        stage.id: sha256(bundle.model(stage.id, target=target, precision="fp16"))
+        stage.id: sha256(bundle.model(stage.id, target="trt", precision="fp16"))
         for stage in bundle.spec.networks
     }
+
+
+def test_tensorrt_8_makes_fp16_of_the_fp32_graph(
+    install: Install, made: Bundle, studies: list[Study]
+) -> None:
+    install("8.6.1")
+    for engine in build_engines(made, precision="fp16", aim=Aim()):
+        assert engine.manifest.onnx == sha256(made.model(engine.manifest.stage))
+    assert levels(made, lower("tensorrt", this_device(), "fp16"), studies[:2])
 
 
 def test_a_dla_answers_where_it_is_asked(
