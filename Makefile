@@ -40,10 +40,9 @@ RECORD = $(shell date +%Y-%m-%d)-$(shell uname -m)-$(shell nproc)cpu$(MACHINE)
 demo: $(READY)
 	$(BIN)/cspine demo
 
-# A file of tests stays in one process, so that what it makes is made once. Files stay in their order:
-# those of whole pipelines come before those of single functions, so that both processes end at once.
+# A file of tests stays in one process, so that what it makes is made once.
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff check

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import math
 
 import numpy as np
@@ -16,6 +17,15 @@ untimed = settings(deadline=None)
 values = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=20)
 
 
+@pytest.fixture
+def few_objects():
+    """Statsmodels collects garbage at every call: a second each, where a whole suite has run."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("few_objects")
 @untimed
 @given(values)
 def test_adjusted_values_are_those_of_statsmodels(p):
