@@ -8,7 +8,7 @@ and the case set. One verdict of ``fail`` outweighs every pass. Evidence of a fo
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -19,7 +19,7 @@ from cspine.precision import Choice, Precision
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 
-FORMAT = 5
+FORMAT: Final = 5
 OLDEST = 3
 """The first format that counts: 4 knows of no precision but INT8, 3 of no grades and regions."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from cspine.evidence import Verdict
+from cspine.evidence import FORMAT, Verdict
 from cspine_bench.accuracy.answers import Arm, CaseAnswers
 from cspine_bench.accuracy.boxes import box_change
 from cspine_bench.accuracy.compared import compared
@@ -48,7 +48,7 @@ def judge(trial: Trial) -> Report:
     missing = gate.margins.keys() - {criterion.name for criterion in criteria}
     verdict, reasons = decide(criteria, groups, missing=missing)
     return Report(
-        format=5,
+        format=FORMAT,
         bundle=trial.bundle,
         backend=trial.backend,
         target=trial.target,

@@ -24,7 +24,7 @@ from cspine.dicom.select import read_all
 from cspine.errors import ModelError
 from cspine.files import check_writable, write_atomic
 from cspine.layout import is_bundle
-from cspine.precision import fp32, lower
+from cspine.precision import DLA, fp32, lower
 from cspine_bench.latency.assess import assessed, record_checks
 from cspine_bench.latency.bench import bench as measure
 from cspine_bench.latency.bench import fresh_starts, sides
@@ -152,7 +152,8 @@ def bench(
     elif opened and paths:
         comparison = Comparison(_earlier(against), gate, at_most) if against else None
         # A DLA computes no FP32: what it does is held against the GPU's.
-        choices = (fp32(backend.removesuffix("-dla")), lower(backend, this_device(), precision))
+        reference = fp32("tensorrt" if backend == DLA else backend)
+        choices = (reference, lower(backend, this_device(), precision))
         arms = sides(opened, choices, comparison=comparison)
         result = measure(
             arms,
